@@ -1,0 +1,1 @@
+"""The corpus build: the only package that imports Apache Beam."""

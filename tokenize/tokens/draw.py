@@ -1,0 +1,27 @@
+"""Random draws that depend on what they are for, never on order, worker or time.
+
+Every choice that a build makes at random (a crop, a dropped merge) takes its own
+counter-based generator, keyed by the pair and the purpose of the choice. Two machines
+that meet the same pair therefore draw the same numbers, in whatever order they work.
+"""
+
+import numpy as np
+import xxhash
+
+
+def keyed_generator(key: bytes, purpose: str, seed: int = 0) -> np.random.Generator:
+    """A Philox generator for one purpose of one key.
+
+    Args:
+        key: what the choice belongs to; a `pair_id` of 16 bytes as a rule.
+        purpose: a short constant name, for example "crop" or "bpe_dropout".
+        seed: the recipe's seed; another seed gives an independent stream.
+    """
+    digest = xxhash.xxh3_128(b"\0".join((key, purpose.encode(), str(seed).encode()))).intdigest()
+    return np.random.Generator(np.random.Philox(key=digest))
+
+
+def keyed_uniform(key: bytes, purpose: str, seed: int = 0) -> float:
+    """One number in [0, 1) for one purpose of one key: cheaper than a generator."""
+    text = b"\0".join((key, purpose.encode(), str(seed).encode()))
+    return xxhash.xxh3_64(text).intdigest() / 2**64
