@@ -1,1 +1,1 @@
-"""The transformer and its trainer, standing on `tokens` alone."""
+"""The trainer: token shards in, a transformer out that draws pictures from captions."""

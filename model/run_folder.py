@@ -1,0 +1,157 @@
+"""The folder of one run: what lies where in it, and how a finished part of it is opened.
+
+    RUN/config.json      the run's settings, its data, software versions
+    RUN/tokenizers/      copies of the corpus's tokenizers: sampling needs no other file
+    RUN/metrics.jsonl    one JSON object per log line; tensorboard/ has the same
+    RUN/checkpoints/     the last few, to go on from
+    RUN/best/            the averaged weights with the lowest held-out loss so far
+"""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import torch
+
+from model import checkpoint
+from model.config import Run
+from model.data import TokenCorpus
+from model.transformer import Transformer
+from tokens.manifest import join_url
+
+TOKENIZERS = ("text.json", "image.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecord:
+    """Which corpus a run was begun on."""
+
+    folder: str
+    generation: int
+    manifest_sha256: str
+    text_tokenizer_sha256: str
+    image_tokenizer_sha256: str
+
+    @classmethod
+    def of(cls, corpus: TokenCorpus) -> "DataRecord":
+        manifest = corpus.manifest
+        return cls(
+            folder=corpus.folder,
+            generation=manifest.generation,
+            manifest_sha256=hashlib.sha256(manifest.to_json().encode()).hexdigest(),
+            text_tokenizer_sha256=str(manifest.details.get("text_tokenizer_sha256", "")),
+            image_tokenizer_sha256=str(manifest.details.get("image_tokenizer_sha256", "")),
+        )
+
+    def check_successor(self, other: "DataRecord") -> None:
+        """Raises ValueError where a run begun on `self` cannot go on with `other`."""
+        for kind in ("text", "image"):
+            name = f"{kind}_tokenizer_sha256"
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(
+                    f"{other.folder} was made by another {kind} tokenizer than this run's; "
+                    "choose another --out"
+                )
+        if other.generation < self.generation:
+            raise ValueError(
+                f"{other.folder} is generation {other.generation}, older than generation "
+                f"{self.generation} that this run has seen; restore the newer manifest"
+            )
+        if other.generation == self.generation and other.manifest_sha256 != self.manifest_sha256:
+            raise ValueError(
+                f"{other.folder} is another corpus than the one this run was begun on; "
+                "choose another --out"
+            )
+
+
+class RunFolder:
+    """Paths of a run, and its records."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+        self.tokenizers = self.path / "tokenizers"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
+
+    def begin(self, run: Run, corpus: TokenCorpus) -> None:
+        """Make the folder a home of `run`, or check that it is one already.
+
+        Raises:
+            ValueError: the folder holds another run, or something else.
+        """
+        data = DataRecord.of(corpus)
+        if self.config.exists():
+            recorded, recorded_data = self.read()
+            if differences := recorded.differences(run):
+                raise ValueError(
+                    f"{self.path} holds another run: {'; '.join(differences)}; "
+                    "choose another --out, or the same settings to go on with it"
+                )
+            recorded_data.check_successor(data)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise ValueError(f"{self.path} is not empty and holds no run; choose another --out")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._copy_tokenizers(corpus.folder)
+        self._write(run, data)
+
+    def read(self) -> tuple[Run, DataRecord]:
+        """Raises ValueError where the folder is not a run's."""
+        try:
+            document = json.loads(self.config.read_text())
+            return Run.from_document(document), DataRecord(**document["data"])
+        except (OSError, ValueError, KeyError, TypeError) as err:
+            raise ValueError(f"{self.path} is not the folder of a run ({err})") from err
+
+    def load_model(self, device: torch.device) -> tuple[Transformer, int]:
+        """The network with the best averaged weights so far, ready to evaluate, and their step.
+
+        They are those with the lowest held-out loss, or the last ones where none was measured.
+
+        Raises:
+            ValueError: the run has no finished checkpoint yet.
+        """
+        run, _ = self.read()
+        found = checkpoint.load(self.best) if self.best.exists() else None
+        found = found or checkpoint.load_newest(self.checkpoints)
+        if found is None:
+            raise ValueError(f"{self.path} has no checkpoint yet; train it first")
+        model = Transformer(run.network, run.layout)
+        model.load_state_dict(found.tensors["ema"])
+        return model.to(device).eval(), int(found.state["step"])
+
+    def _copy_tokenizers(self, corpus_folder: str) -> None:
+        self.tokenizers.mkdir(exist_ok=True)
+        for name in TOKENIZERS:
+            filesystem, path = fsspec.url_to_fs(join_url(corpus_folder, "tokenizers", name))
+            if not (self.tokenizers / name).exists():
+                try:
+                    data = filesystem.cat_file(path)
+                except FileNotFoundError:
+                    raise ValueError(
+                        f"{path} is not there: sampling will need it; build the tokens again"
+                    ) from None
+                _replace(self.tokenizers / name, data)
+
+    def _write(self, run: Run, data: DataRecord) -> None:
+        document: dict[str, Any] = run.to_document()
+        document["data"] = {name: getattr(data, name) for name in data.__slots__}
+        document["versions"] = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        }
+        _replace(self.config, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".writing-{path.name}")
+    temporary.write_bytes(data)
+    temporary.replace(path)

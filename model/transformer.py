@@ -1,0 +1,197 @@
+"""The network: one stream of caption and image tokens, pre-norm residual blocks, two heads.
+
+After Ramesh et al. 2021, section 2.2 and appendix B.1; what they leave to "the same kind as"
+Sparse Transformers is taken from Child et al. 2019, sections 5.2 to 5.4 and 6: where the norms
+stand, the activation, the initial weights.
+
+Each position is read by one head only: the last of the text part and all but the last image code
+predict image codes, the positions before predict caption ids and pads. This equals one softmax
+over both vocabularies with the impossible half masked away; it differs from an unmasked joint
+softmax, which also has to learn which vocabulary comes next.
+
+Shapes: B batch, T text slots, I image codes, L = T + I stream positions, D width, H heads,
+K head width, V a vocabulary, N selected positions. Inputs are [BOS] + T + (I - 1) = L.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.attention import as_bias, attend, layer_kinds, stream_mask
+from model.config import HEAD_WIDTH, Network
+from tokens.sequence import SequenceLayout
+
+TEXT_WEIGHT, IMAGE_WEIGHT = 1 / 8, 7 / 8
+"""Shares of the two losses (section 2.2)."""
+INIT_SCALE = 0.125
+"""All initial weights are N(0, INIT_SCALE / sqrt(fan in)) (Child et al. 2019, section 6)."""
+GELU_SLOPE = 1.702
+
+
+@dataclass(slots=True)
+class KeyValues:
+    """What one layer has computed for the positions so far, for decoding one by one."""
+
+    k_BHLK: Tensor
+    v_BHLK: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLosses:
+    """Cross entropies in nats, before any average."""
+
+    text_N: Tensor
+    """One per counted caption target of the batch."""
+    image_BI: Tensor
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), through SiLU: a fifth of the written-out form's time on a CPU."""
+    return F.silu(x * GELU_SLOPE) * (1 / GELU_SLOPE)
+
+
+class Block(nn.Module):
+    """a = attention(norm(x)), b = feed-forward(norm(x + a)); x + a + b."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        width = network.width
+        self.num_heads = network.num_heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward_in = nn.Linear(width, 4 * width)
+        self.feed_forward_out = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(network.dropout)
+
+    def forward(
+        self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None = None, start: int = 0
+    ) -> Tensor:
+        """Positions `start` and on; with a cache, those before are read from it."""
+        x_BLD = x_BLD + self.dropout(self._attend(x_BLD, bias_LS, cache, start))
+        hidden = gelu(self.feed_forward_in(self.feed_forward_norm(x_BLD)))
+        return x_BLD + self.dropout(self.feed_forward_out(hidden))
+
+    def _attend(
+        self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None, start: int
+    ) -> Tensor:
+        batch, length, width = x_BLD.shape
+        qkv = self.query_key_value(self.attention_norm(x_BLD))
+        qkv = qkv.view(batch, length, 3, self.num_heads, HEAD_WIDTH)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each B, H, L, K
+        if cache is not None:
+            end = start + length
+            cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k, v
+            k, v = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
+        out = attend(q, k, v, bias_LS)  # B, H, L, K
+        return self.attention_out(out.transpose(1, 2).reshape(batch, length, width))
+
+
+class Transformer(nn.Module):
+    """Caption and image tokens in, next-token losses or hidden states out."""
+
+    def __init__(self, network: Network, layout: SequenceLayout) -> None:
+        super().__init__()
+        self.network, self.layout = network, layout
+        width = network.width
+        self.begin = nn.Parameter(torch.empty(width))
+        self.text_embedding = nn.Embedding(layout.text_outputs, width)
+        self.text_position = nn.Embedding(layout.text_slots, width)
+        self.image_embedding = nn.Embedding(layout.image_vocab_size, width)
+        self.image_row = nn.Embedding(layout.grid_height, width)
+        self.image_column = nn.Embedding(layout.grid_width, width)
+        self.embedding_dropout = nn.Dropout(network.dropout)
+        kinds = layer_kinds(network.num_layers)
+        self.kinds = kinds if network.attention == "paper" else ("full",) * len(kinds)
+        self.blocks = nn.ModuleList(Block(network) for _ in self.kinds)
+        self.final_norm = nn.LayerNorm(width)
+        self.text_head = nn.Linear(width, layout.text_outputs, bias=False)
+        self.image_head = nn.Linear(width, layout.image_vocab_size, bias=False)
+        for kind in set(self.kinds):
+            mask = stream_mask(kind, layout.text_slots + 1, layout.num_codes - 1, layout.grid_width)
+            self.register_buffer(f"bias_{kind}", as_bias(mask), persistent=False)
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self, seed: int = 0) -> None:
+        """Draw the initial weights: the same for a seed on any device."""
+        generator = torch.Generator().manual_seed(seed)
+        width, layers = self.network.width, self.network.num_layers
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif "norm" in name:
+                parameter.fill_(1.0)
+            elif name.endswith("head.weight"):
+                parameter.zero_()  # the first guess is uniform
+            else:
+                deviation = INIT_SCALE / math.sqrt(parameter.shape[-1])
+                if "position" in name or "image_row" in name or "image_column" in name:
+                    # two embeddings are added in the image part, one in the text part
+                    deviation = INIT_SCALE / math.sqrt(width * (2 if "image" in name else 1))
+                elif name.endswith("out.weight"):
+                    deviation /= math.sqrt(2 * layers)
+                _fill_normal(parameter, deviation, generator)
+
+    def embed_text(self, text_BT: Tensor) -> Tensor:
+        """[BOS] and the caption's slots, shape B, T + 1, D."""
+        words = self.text_embedding(text_BT) + self.text_position.weight
+        begin = self.begin.expand(len(text_BT), 1, -1)
+        return torch.cat([begin, words], dim=1)
+
+    def embed_image(self, codes_BN: Tensor, start: int = 0) -> Tensor:
+        """Codes from raster position `start` on, shape B, N, D."""
+        index = torch.arange(start, start + codes_BN.shape[1], device=codes_BN.device)
+        rows = self.image_row(index // self.layout.grid_width)
+        columns = self.image_column(index % self.layout.grid_width)
+        return self.image_embedding(codes_BN) + rows + columns
+
+    def transform(
+        self, x_BLD: Tensor, caches: list[KeyValues] | None = None, start: int = 0
+    ) -> Tensor:
+        """Embedded positions through all blocks and the final norm."""
+        end = start + x_BLD.shape[1]
+        x_BLD = self.embedding_dropout(x_BLD)
+        for i, (kind, block) in enumerate(zip(self.kinds, self.blocks, strict=True)):
+            bias_LS = self.get_buffer(f"bias_{kind}")[start:end, :end]
+            x_BLD = block(x_BLD, bias_LS, None if caches is None else caches[i], start)
+        return self.final_norm(x_BLD)
+
+    def hidden(self, text_BT: Tensor, image_BI: Tensor) -> Tensor:
+        """The state from which target i is predicted, for all L targets: B, L, D."""
+        return self.transform(
+            torch.cat([self.embed_text(text_BT), self.embed_image(image_BI[:, :-1])], dim=1)
+        )
+
+    def forward(self, text_BT: Tensor, image_BI: Tensor) -> TokenLosses:
+        """The loss of each counted target (`counted_targets`)."""
+        hidden_BLD = self.hidden(text_BT, image_BI)
+        slots = self.layout.text_slots
+        counted_BT = self.counted_targets(text_BT)
+        text_NV = self.text_head(hidden_BLD[:, :slots][counted_BT])
+        image_BIV = self.image_head(hidden_BLD[:, slots:])
+        image = F.cross_entropy(image_BIV.flatten(0, 1), image_BI.flatten(), reduction="none")
+        return TokenLosses(
+            text_N=F.cross_entropy(text_NV, text_BT[counted_BT], reduction="none"),
+            image_BI=image.view_as(image_BI),
+        )
+
+    def counted_targets(self, text_BT: Tensor) -> Tensor:
+        """Which caption slots count in the text loss, as `counted_pads` says."""
+        if self.network.counted_pads == "all":
+            return torch.ones_like(text_BT, dtype=torch.bool)
+        word_BT = text_BT < self.layout.text_vocab_size
+        after_word = F.pad(word_BT[:, :-1], (1, 0), value=True)
+        return word_BT | after_word
+
+
+def _fill_normal(parameter: Tensor, deviation: float, generator: torch.Generator) -> None:
+    """Draw on the CPU, so that every device starts from the same weights."""
+    if parameter.device.type == "meta":
+        return
+    values = torch.empty(parameter.shape).normal_(0, deviation, generator=generator)
+    parameter.copy_(values)
