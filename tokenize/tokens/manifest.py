@@ -35,6 +35,8 @@ class FileEntry:
     """Hex digest of the whole file."""
     counts: dict[str, int] = field(default_factory=dict)
     """Rows per outcome."""
+    splits: dict[str, int] = field(default_factory=dict)
+    """Kept rows per split, where select has decided it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ class Manifest:
     @property
     def bytes(self) -> int:
         return sum(entry.bytes for entry in self.files)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Kept rows per split over all files."""
+        total: dict[str, int] = {}
+        for entry in self.files:
+            for split, rows in entry.splits.items():
+                total[split] = total.get(split, 0) + rows
+        return total
 
     def group(self, name: str) -> tuple[FileEntry, ...]:
         """The files of one series, in order."""

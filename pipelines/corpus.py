@@ -1,0 +1,135 @@
+"""One build, settled before anything runs: recipe, sources, limits, tokenizers, folders."""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.doors import BadInput
+from pipelines.options import STAGES
+from pipelines.recipe import Recipe, load_recipe
+from pipelines.sources import Columns, Source
+from pipelines.web.addresses import AddressGuard
+from pipelines.web.settings import FetchSettings
+from tokens.bundled import IMAGE_FILE, TEXT_FILE, locate
+from tokens.manifest import join_url
+from tokens.sequence import SequenceLayout
+from tokens.text import load_text_tokenizer
+
+FOLDERS = {"fetch": "pairs", "score": "signals", "select": "decisions", "encode": "tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizers:
+    """The two tokenizers of a build, found, loaded once and hashed."""
+
+    text: str
+    """fsspec URL."""
+    image: str
+    """fsspec URL."""
+    layout: SequenceLayout
+    details: dict[str, Any]
+    """What the tokens manifest says of them."""
+
+    @property
+    def sha256(self) -> str:
+        return f"{self.details['text_tokenizer_sha256']} {self.details['image_tokenizer_sha256']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Everything that a stage's plan needs to know."""
+
+    directory: str
+    recipe: Recipe
+    sources: tuple[Source, ...]
+    stages: tuple[str, ...]
+    limit: int | None
+    fetch: FetchSettings
+    tokenizers: Tokenizers | None
+    """None where the build stops before encode."""
+
+    def folder(self, stage: str) -> str:
+        return join_url(self.directory, FOLDERS[stage])
+
+
+def settle(args: argparse.Namespace) -> Build:
+    """Check everything that a build will need, and load nothing twice.
+
+    Raises:
+        BadInput: in one sentence, before a folder is made or an address dialled.
+    """
+    try:
+        recipe = load_recipe(args.recipe)
+        stages = STAGES[: STAGES.index(args.until) + 1]
+        columns = Columns(args.url_column, args.caption_column)
+        return Build(
+            directory=args.output,
+            recipe=recipe,
+            sources=tuple(Source(url, columns) for url in args.input),
+            stages=stages,
+            limit=args.limit,
+            fetch=_settle_fetch(recipe, args),
+            tokenizers=_settle_tokenizers(recipe, args) if "encode" in stages else None,
+        )
+    except (ValueError, OSError) as err:
+        raise BadInput(str(err)) from err
+
+
+def _settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
+    limits = recipe.fetch
+    return FetchSettings(
+        contact=args.contact,
+        guard=_make_guard(args.allow_network, args.allow_port),
+        connect_timeout_s=limits.connect_timeout_s,
+        total_timeout_s=limits.total_timeout_s,
+        max_redirects=limits.max_redirects,
+        max_body_bytes=limits.max_bytes,
+        max_pixels=limits.max_pixels,
+        max_retries=limits.retries,
+        total_concurrency=limits.concurrency,
+        host_concurrency=limits.per_host_concurrency,
+    )
+
+
+def _make_guard(networks: list[str], ports: list[int]) -> AddressGuard:
+    public = AddressGuard()
+    return AddressGuard(tuple(networks), (*public.allow_ports, *ports))
+
+
+def _settle_tokenizers(recipe: Recipe, args: argparse.Namespace) -> Tokenizers:
+    section = recipe.encode
+    image_path = args.image_tokenizer or section.image_tokenizer
+    if image_path is None:
+        raise BadInput(
+            f"recipe {recipe.name} names no image tokenizer: give --image_tokenizer FILE, a dVAE as "
+            "safetensors (OpenAI publishes its encoder at https://cdn.openai.com/dall-e/encoder.pkl, "
+            "to be converted), one that model/train_dvae.py has trained, or 'bundled', the small one "
+            "that comes with pairmill"
+        )
+    from tokens.image import load_image_tokenizer  # imports torch, which only encode needs
+
+    text_path = args.text_tokenizer or section.text_tokenizer
+    text, image = load_text_tokenizer(text_path), load_image_tokenizer(image_path)
+    height, width = image.grid(section.side_px)
+    layout = SequenceLayout(
+        text_slots=section.text_slots,
+        text_vocab_size=text.vocab_size,
+        grid_height=height,
+        grid_width=width,
+        image_vocab_size=image.vocab_size,
+    )
+    details = {
+        "side_px": section.side_px,
+        "views": section.views,
+        "text_slots": layout.text_slots,
+        "text_vocab_size": layout.text_vocab_size,
+        "text_tokenizer_sha256": text.sha256,
+        "grid_height": height,
+        "grid_width": width,
+        "image_vocab_size": layout.image_vocab_size,
+        "image_tokenizer_name": image.name,
+        "image_tokenizer_sha256": image.sha256,
+        "image_tokenizer_licence": image.licence,
+        "numerics": image.numerics,
+    }
+    return Tokenizers(locate(text_path, TEXT_FILE), locate(image_path, IMAGE_FILE), layout, details)

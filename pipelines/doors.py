@@ -1,0 +1,49 @@
+"""What every command-line door shares: exit codes, and one sentence for bad input.
+
+    0    done
+    1    the build itself failed
+    2    bad input: one sentence on stderr that names the value and the remedy
+    130  SIGINT, 143 SIGTERM: stopped; the same command goes on from there
+"""
+
+import argparse
+import signal
+import sys
+import types
+from collections.abc import Callable
+
+
+class BadInput(Exception):
+    """The user's input is wrong; the text is one sentence with the value and the remedy."""
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows each default, and a door's docstring as it is written."""
+
+
+def run_door(act: Callable[[], None]) -> int:
+    """Run a door's act and turn how it ends into an exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        act()
+    except BadInput as err:
+        print(f"pairmill: {err}", file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        print(f"pairmill: stopped by {stop}; the same command goes on from here", file=sys.stderr)
+        return stop.exit_code
+    return 0
+
+
+def _stop(number: int, _frame: types.FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    raise Stopped(number)

@@ -1,0 +1,279 @@
+"""Encode: kept pairs become tokens, captions by BPE and pictures by the dVAE, in shuffled shards.
+
+Four steps over committed files: the order of the kept pairs is found and cut into shards
+(`pipelines.shuffle`), each unit is encoded into a run file, each shard collects its rows.
+Training pairs are seen in `views` near-centre crops with BPE dropout, validation pairs in one
+centre crop without (Ramesh et al. 2021, section 2.2, appendix B.2, Listing 2).
+"""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import progress, shuffle
+from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
+from pipelines.corpus import Build, Tokenizers
+from pipelines.publishing import Generation, PublishFiles
+from pipelines.recipe import Recipe
+from pipelines.steps import Job, Step, Stopwatch
+from tokens.bundled import IMAGE_FILE, TEXT_FILE
+from tokens.crops import centre_crop, listing2_crop
+from tokens.draw import keyed_generator
+from tokens.image import ImageTokenizer, load_image_tokenizer
+from tokens.manifest import KEPT, FileEntry, Manifest, read_table
+from tokens.pixels import read_stored
+from tokens.sequence import SequenceLayout, code_dtype
+from tokens.shards import PROVENANCE, shard_schema
+from tokens.text import TextTokenizer, load_text_tokenizer
+
+ENCODE_BATCH = 16
+"""Pictures per call of the image tokenizer: a fixed cut of a unit, whoever works on it."""
+
+PACKAGES = ("numpy", "opencv-python-headless", "pyarrow", "tokenizers", "torch", "xxhash")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPair:
+    """A unit's pictures and what select decided of them: committed files of two stages."""
+
+    pairs: FileEntry
+    decisions: FileEntry
+
+    @property
+    def index(self) -> int:
+        return self.pairs.index
+
+    @property
+    def sha256(self) -> str:
+        return hash_entries((self.pairs, self.decisions))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """What decides the tokens of a pair."""
+
+    layout: SequenceLayout
+    side_px: int
+    views: int
+    bpe_dropout: float
+    seed: int
+    text_tokenizer: str
+    """fsspec URL."""
+    image_tokenizer: str
+    """fsspec URL."""
+
+    def views_of(self, split: str) -> range:
+        return range(self.views if split == "train" else 1)
+
+
+def encode_captions(
+    tokenizer: TextTokenizer, captions: Sequence[str], keys: Sequence[bytes],
+    settings: EncodeSettings, *, dropout: float,
+) -> tuple[pa.Array, pa.Array]:
+    """BPE ids (list<uint16>) of captions, and whether each was cut to the text slots."""
+    tokens = tokenizer.encode(
+        captions,
+        max_tokens=settings.layout.text_slots,
+        dropout=dropout,
+        keys=keys,
+        seed=settings.seed,
+    )
+    offsets = pa.array(tokens.offsets.astype(np.int32))
+    return (
+        pa.ListArray.from_arrays(offsets, pa.array(tokens.ids, pa.uint16())),
+        pa.array(tokens.truncated),
+    )
+
+
+def encode_pictures(
+    tokenizer: ImageTokenizer, crops: Iterator[npt.NDArray[np.uint8]], rows: int
+) -> npt.NDArray[Any]:
+    """Codes of `rows` square crops (side, side, 3): (rows, height x width), raster order."""
+    codes = []
+    for start in range(0, rows, ENCODE_BATCH):
+        batch = np.stack([next(crops) for _ in range(min(ENCODE_BATCH, rows - start))])
+        codes.append(tokenizer.encode(batch).reshape(len(batch), -1))
+        progress.advance(len(batch))
+    return np.concatenate(codes)
+
+
+def crop_view(
+    pixels: npt.NDArray[np.uint8], pair_id: bytes, split: str, view: int, settings: EncodeSettings
+) -> npt.NDArray[np.uint8]:
+    """A near-centre crop for training, the centre for validation: (side, side, 3)."""
+    if split == "val":
+        return centre_crop(pixels, settings.side_px)
+    draws = keyed_generator(pair_id, f"crop/{view}", settings.seed)
+    return listing2_crop(pixels, settings.side_px, draws)
+
+
+def encode_rows(
+    kept: pa.Table,
+    split: str,
+    view: int,
+    settings: EncodeSettings,
+    text: TextTokenizer,
+    image: ImageTokenizer,
+) -> pa.Table:
+    """Tokens of kept pairs of one split in one view, row i of row i, in the shards' schema.
+
+    Args:
+        kept: `pair_id`, `caption`, `image` and the provenance columns.
+    """
+    pair_ids = kept["pair_id"].to_pylist()
+    lists, cut = encode_captions(
+        text,
+        kept["caption"].to_pylist(),
+        [pair_id + bytes([view]) for pair_id in pair_ids],
+        settings,
+        dropout=settings.bpe_dropout if split == "train" else 0.0,
+    )
+    crops = (
+        crop_view(read_stored(data.as_py()), pair_id, split, view, settings)
+        for data, pair_id in zip(kept["image"], pair_ids, strict=True)
+    )
+    codes = encode_pictures(image, crops, len(kept)).astype(code_dtype(image.vocab_size))
+    columns: dict[str, Any] = {
+        "pair_id": kept["pair_id"],
+        "view": pa.repeat(pa.scalar(view, pa.int8()), len(kept)),
+        "text_tokens": lists,
+        "text_truncated": cut,
+        "image_codes": pa.FixedSizeListArray.from_arrays(pa.array(codes.ravel()), codes.shape[1]),
+        "caption": kept["caption"],
+    } | {name: kept[name] for name in PROVENANCE.names}
+    schema = shard_schema(settings.layout, view)
+    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+@functools.cache
+def load_tokenizers(text: str, image: str) -> tuple[TextTokenizer, ImageTokenizer]:
+    """Both tokenizers, once a process."""
+    return load_text_tokenizer(text), load_image_tokenizer(image)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeUnit:
+    """One unit's kept pairs into a run file, all splits and views."""
+
+    pairs_folder: str
+    decisions_folder: str
+    folder: str
+    section_sha256: str
+    settings: EncodeSettings
+    cuts: Output
+
+    def output(self, item: UnitPair) -> Output:
+        name = f"run-{item.index:05d}-{make_key(self.section_sha256, item.sha256, self.cuts.name)}.arrow"
+        return Output(shuffle.run_folder(self.folder), name, index=item.index)
+
+    def rows(self, item: UnitPair) -> int:
+        splits = item.decisions.splits
+        return sum(rows * len(self.settings.views_of(split)) for split, rows in splits.items())
+
+    def __call__(self, item: UnitPair) -> None:
+        watch = Stopwatch()
+        cuts = shuffle.read_cuts(self.cuts)
+        pieces: dict[str, pa.Table] = {}
+        for split in shuffle.SPLITS:
+            kept = self._kept(item, split)
+            if len(kept):
+                pieces |= self._encode_split(kept, split, cuts[split])
+        commit_file(
+            self.output(item),
+            lambda sink: shuffle.write_run(sink, pieces),
+            Written(self.rows(item), side={"seconds": watch.seconds()}),
+        )
+
+    def _encode_split(
+        self, kept: pa.Table, split: str, cuts: Sequence[str]
+    ) -> Mapping[str, pa.Table]:
+        tokenizers = load_tokenizers(self.settings.text_tokenizer, self.settings.image_tokenizer)
+        keys = shuffle.order_keys(kept["pair_id"], self.settings.seed)
+        pieces: dict[str, pa.Table] = {}
+        for view in self.settings.views_of(split):
+            table = encode_rows(kept, split, view, self.settings, *tokenizers)
+            pieces |= shuffle.split_by_shard(table, keys, cuts, f"{split}/view{view}")
+        return pieces
+
+    def _kept(self, item: UnitPair, split: str) -> pa.Table:
+        decided = read_table(self.decisions_folder, item.decisions, ("reason", "split"))
+        keep = pc.and_(pc.equal(decided["reason"], KEPT), pc.equal(decided["split"], split))
+        columns = ("pair_id", "caption", "image", *PROVENANCE.names)
+        return read_table(self.pairs_folder, item.pairs, columns).filter(keep)
+
+
+def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
+    """The encode stage: four steps, from decisions to shards."""
+    assert build.tokenizers is not None
+    folder, pairs, decisions = build.folder("encode"), done["fetch"], done["select"]
+    settings = _settings(build.recipe, build.tokenizers)
+    section_sha256 = make_digest(build.recipe.section_sha256("encode"), build.tokenizers.sha256)
+    kept: dict[str, int] = {split: decisions.splits.get(split, 0) for split in shuffle.SPLITS}
+    order = shuffle.OrderUnit(build.folder("select"), folder, sum(kept.values()), settings.seed)
+    orders = tuple(order.output(entry) for entry in decisions.files)
+    cut = shuffle.CutShards(folder, orders, sum(kept.values()))
+    encode = EncodeUnit(
+        build.folder("fetch"), build.folder("select"), folder, section_sha256, settings, cut.output(0)
+    )
+    units = pair_up(pairs, decisions)
+    collect = shuffle.CollectShard(folder, settings.layout, tuple(map(encode.output, units)))
+    shards = tuple(_list_shards(settings, kept))
+    generation = Generation(
+        stage="encode",
+        folder=folder,
+        recipe=build.recipe.to_dict(),
+        section_sha256=section_sha256,
+        inputs={"pairs": hash_entries(pairs.files), "decisions": hash_entries(decisions.files)},
+        details=build.tokenizers.details,
+        packages=PACKAGES,
+    )
+    return Job(
+        (
+            Step("Order Pairs", order, decisions.files),
+            Step("Cut Shards", cut, (0,)),
+            Step("Encode Pairs", encode, units),
+            Step("Write Shards", collect, shards),
+        ),
+        PublishFiles(
+            generation,
+            tuple(collect.output(shard) for shard in shards),
+            {shard.group: kept[shard.split] for shard in shards},
+            copies=(
+                (build.tokenizers.text, f"tokenizers/{TEXT_FILE}"),
+                (build.tokenizers.image, f"tokenizers/{IMAGE_FILE}"),
+            ),
+            leftovers=(shuffle.run_folder(folder),),
+        ),
+    )
+
+
+def pair_up(pairs: Manifest, decisions: Manifest) -> tuple[UnitPair, ...]:
+    """Each unit's files of both stages."""
+    by_index = {entry.index: entry for entry in decisions.files}
+    return tuple(UnitPair(entry, by_index[entry.index]) for entry in pairs.files)
+
+
+def _settings(recipe: Recipe, tokenizers: Tokenizers) -> EncodeSettings:
+    section = recipe.encode
+    return EncodeSettings(
+        layout=tokenizers.layout,
+        side_px=section.side_px,
+        views=section.views,
+        bpe_dropout=section.bpe_dropout,
+        seed=section.seed,
+        text_tokenizer=tokenizers.text,
+        image_tokenizer=tokenizers.image,
+    )
+
+
+def _list_shards(settings: EncodeSettings, kept: Mapping[str, int]) -> Iterator[shuffle.Shard]:
+    for split in shuffle.SPLITS:
+        for view in settings.views_of(split):
+            for index, rows in enumerate(shuffle.shard_sizes(kept[split])):
+                yield shuffle.Shard(split, view, index, rows)

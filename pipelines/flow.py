@@ -1,0 +1,77 @@
+"""The flow of a build: rows, pairs, signals, decisions, tokens, report."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from pipelines.corpus import Build
+from pipelines.doors import BadInput
+from pipelines.encode import plan_encode
+from pipelines.fetch import plan_fetch
+from pipelines.local import LocalEngine
+from pipelines.lock import hold_lock
+from pipelines.options import is_local
+from pipelines.report import write_report
+from pipelines.score import plan_score
+from pipelines.select_pairs import plan_select
+from pipelines.sources import cut_rows
+from pipelines.steps import BeamEngine, Engine, Job
+from pipelines.summary import describe_build
+from tokens.manifest import Manifest, read_manifest
+
+PLANS: Mapping[str, Callable[[Build, Mapping[str, Manifest]], Job]] = {
+    "fetch": plan_fetch,
+    "score": plan_score,
+    "select": plan_select,
+    "encode": plan_encode,
+}
+
+
+def choose_engine(
+    runner: str, processes: int, options: Sequence[str]
+) -> contextlib.AbstractContextManager[Engine]:
+    """This machine's cores, or the Beam runner that was named."""
+    if is_local(runner):
+        return LocalEngine(processes)
+    return contextlib.nullcontext(BeamEngine(options))
+
+
+def run_build(build: Build, engine: Engine) -> None:
+    """Run a build's stages in order, then tell where every row went."""
+    with hold_lock(build.directory):
+        done, seconds = run_stages(build, engine)
+        report = write_report(build.directory)
+    print(describe_build(done, seconds))
+    print(f"report: {report}")
+
+
+def run_stages(build: Build, engine: Engine) -> tuple[dict[str, Manifest], dict[str, float]]:
+    """Run what is not current; returns the manifests and wall seconds per stage."""
+    done = {"rows": cut_sources(build)}
+    seconds: dict[str, float] = {}
+    for stage in build.stages:
+        start = time.monotonic()
+        done[stage] = run_stage(PLANS[stage](build, done), engine)
+        seconds[stage] = time.monotonic() - start
+    return done, seconds
+
+
+def cut_sources(build: Build) -> Manifest:
+    """The input rows in units; what cannot be read is the user's to mend."""
+    try:
+        return cut_rows(
+            build.directory,
+            build.sources,
+            unit_rows=build.recipe.fetch.unit_rows,
+            limit=build.limit,
+            recipe=build.recipe.to_dict(),
+            fetch_sha256=build.recipe.section_sha256("fetch"),
+        )
+    except (ValueError, FileNotFoundError) as err:
+        raise BadInput(str(err)) from err
+
+
+def run_stage(job: Job, engine: Engine) -> Manifest:
+    """Run a job unless its manifest is current."""
+    made = job.publish.generation
+    return read_manifest(made.folder) if made.is_current() else engine.run(job)

@@ -1,0 +1,88 @@
+"""One driver at a time: a lock file with host, process and expiry in the build's folder."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import fsspec
+
+from pipelines.commit import put_text
+from pipelines.doors import BadInput
+from tokens.manifest import join_url
+
+EXPIRY_S = 120.0
+"""A lock that nobody has renewed for so long is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, and until when (seconds since 1970)."""
+
+    host: str
+    process: int
+    expires: float
+
+    def alive(self) -> bool:
+        if self.expires < time.time():
+            return False
+        return self.host != socket.gethostname() or _process_runs(self.process)
+
+
+def _process_runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def hold_lock(directory: str) -> Iterator[None]:
+    """Hold the lock of a build's folder, renewing it, until the block ends.
+
+    Raises:
+        BadInput: a living driver holds it; the message names host and process.
+    """
+    url = join_url(directory, "lock.json")
+    filesystem, path = fsspec.url_to_fs(url)
+    _refuse_living(filesystem, path, directory)
+    done = threading.Event()
+    _renew(url)
+    thread = threading.Thread(target=_keep_renewing, args=(url, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        filesystem.rm_file(path)
+
+
+def _refuse_living(filesystem: Any, path: str, directory: str) -> None:
+    try:
+        holder = Holder(**json.loads(filesystem.cat_file(path)))
+    except FileNotFoundError:
+        return
+    if holder.alive():
+        raise BadInput(
+            f"{directory} is in use by process {holder.process} on {holder.host}: "
+            "wait until it ends, or stop it"
+        )
+
+
+def _renew(url: str) -> None:
+    holder = Holder(socket.gethostname(), os.getpid(), time.time() + EXPIRY_S)
+    put_text(url, json.dumps(asdict(holder)) + "\n")
+
+
+def _keep_renewing(url: str, done: threading.Event) -> None:
+    while not done.wait(EXPIRY_S / 4):
+        _renew(url)

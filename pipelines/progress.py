@@ -1,0 +1,59 @@
+"""Rows done so far, told from wherever the work happens to whoever shows it.
+
+A worker process attaches a listener; a stage's plain function calls `advance` as rows end.
+Without a listener (on a remote runner, in a test) `advance` does nothing.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+_listener: Callable[[int], None] | None = None
+_lock = threading.Lock()
+
+
+def attach(listener: Callable[[int], None] | None) -> None:
+    """Send this process's progress to `listener` (rows since the last call)."""
+    global _listener
+    _listener = listener
+
+
+def advance(rows: int) -> None:
+    """`rows` more rows are done. Safe from any thread."""
+    with _lock:
+        if _listener is not None:
+            _listener(rows)
+
+
+class ProgressLine:
+    """A line on stderr with count, rate and time left; one line each 10 s where stderr is no terminal."""
+
+    def __init__(self, label: str, rows: int) -> None:
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            desc=label,
+            total=rows,
+            unit=" rows",
+            unit_scale=rows > 100_000,
+            mininterval=0.2 if terminal else 10.0,
+            bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {rate_fmt}, {remaining} left\n",
+            leave=True,
+        )
+
+    def advance(self, rows: int) -> None:
+        self._bar.update(rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
