@@ -7,7 +7,6 @@ range, so the same list gives the same units, and nothing downstream depends on 
 
 import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -110,9 +109,9 @@ def read_rows(source: Source) -> Iterator[Row]:
 
 def _read_delimited(file: IO[bytes], source: Source) -> Iterator[Row]:
     # Latin-1 maps every byte to one character, so that bytes that are no UTF-8 come through.
-    text = io.TextIOWrapper(file, encoding="latin-1", newline="")
+    lines = (line.decode("latin-1") for line in file)
     quoting = csv.QUOTE_NONE if source.format == "tsv" else csv.QUOTE_MINIMAL
-    reader = csv.reader(text, delimiter=DELIMITERS[source.format], quoting=quoting)
+    reader = csv.reader(lines, delimiter=DELIMITERS[source.format], quoting=quoting)
     header = [name.removeprefix("\xef\xbb\xbf") for name in next(reader, [])]
     places = [_find(header, name, source) for name in _wanted(source, header)]
     for cells in reader:
@@ -212,14 +211,34 @@ def cut_rows(
         _refuse_other_build(directory, old, inputs, fetch_sha256)
         if old.inputs == inputs:
             return old
+    try:
+        entries = _cut_sources(folder, sources, hashes, unit_rows, limit)
+    except BaseException:
+        if old is None:
+            _remove_units(folder)
+        raise
+    return publish(folder, Manifest("rows", 0, entries, {}, recipe, fetch_sha256, inputs))
+
+
+def _cut_sources(
+    folder: str,
+    sources: Sequence[Source],
+    hashes: Sequence[str],
+    unit_rows: int,
+    limit: int | None,
+) -> tuple[FileEntry, ...]:
     entries: list[FileEntry] = []
-    left = limit
     for number, (source, digest) in enumerate(zip(sources, hashes, strict=True)):
-        entries += _cut_source(folder, source, number, digest, unit_rows, left, len(entries))
         left = None if limit is None else limit - sum(entry.rows for entry in entries)
-    return publish(
-        folder, Manifest("rows", 0, tuple(entries), {}, recipe, fetch_sha256, inputs)
-    )
+        entries += _cut_source(folder, source, number, digest, unit_rows, left, len(entries))
+    return tuple(entries)
+
+
+def _remove_units(folder: str) -> None:
+    """A table that breaks off has left units that no manifest will name."""
+    filesystem, path = fsspec.url_to_fs(folder)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
 
 
 def _refuse_other_build(
