@@ -31,8 +31,7 @@ class HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescr
 
 def run_door(act: Callable[[], None]) -> int:
     """Run a door's act and turn how it ends into an exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         act()
     except BadInput as err:
@@ -41,6 +40,9 @@ def run_door(act: Callable[[], None]) -> int:
     except Stopped as stop:
         print(f"pairmill: stopped by {stop}; the same command goes on from here", file=sys.stderr)
         return stop.exit_code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
