@@ -1,0 +1,1 @@
+"""Corpora as TOML; `pipelines.recipe` reads them."""
