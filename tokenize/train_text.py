@@ -111,7 +111,7 @@ def learn(batches: Iterable[Sequence[str]], vocab_size: int) -> Vocabulary:
 def read_kept(directory: str) -> Iterator[Sequence[str]]:
     """The captions of a build's kept training pairs."""
     for table in kept_pairs(directory, split="train", columns=("caption",)):
-        yield table["caption"].to_pylist()
+        yield table["caption"].drop_null().to_pylist()
 
 
 def read_lines(url: str) -> Iterator[Sequence[str]]:

@@ -29,9 +29,8 @@ def law_of(ids: Ids, probability: float, known: dict[Ids, dict[Ids, float]]) -> 
     if ids not in known:
         law: dict[Ids, float] = defaultdict(float)
         none_so_far = 1.0
-        candidates = [(MERGED_IDS[pair], i) for i, pair in enumerate(pairwise(ids))
-                      if pair in MERGED_IDS]  # fmt: skip
-        for merged, i in sorted(candidates):
+        pairs = enumerate(pairwise(ids))
+        for merged, i in sorted((MERGED_IDS[pair], i) for i, pair in pairs if pair in MERGED_IDS):
             after = law_of((*ids[:i], merged, *ids[i + 2 :]), probability, known)
             for result, share in after.items():
                 law[result] += none_so_far * (1.0 - probability) * share
@@ -116,8 +115,8 @@ def test_the_shortcut_for_words_without_a_skip_changes_no_ids(
     text: str, key: bytes, probability: float
 ) -> None:
     skips = Skips(keyed_generator(key, "bpe_dropout", 7), probability)
-    slowly = [i for piece in PIECE.findall(text.encode())
-              for i in merge_with_skips(list(piece), MERGED_IDS, skips)]  # fmt: skip
+    pieces = PIECE.findall(text.encode())
+    slowly = [i for piece in pieces for i in merge_with_skips(list(piece), MERGED_IDS, skips)]
     quickly = TOKENIZER.encode([text], dropout=probability, keys=[key], seed=7)
     assert quickly.ids.tolist() == slowly
 

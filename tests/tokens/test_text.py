@@ -1,9 +1,11 @@
+import doctest
 import hashlib
 import json
 import random
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+import tokens.text
 from tokens.bundled import TEXT_FILE, locate
-from tokens.text import PIECE, TextTokens, load_text_tokenizer, lower_cased
+from tokens.text import PIECE, TextTokenizer, TextTokens, load_text_tokenizer, lower_cased
+from tokens.vocabulary import Vocabulary
 
 TOKENIZER = load_text_tokenizer("bundled")
 REFERENCE = Tokenizer.from_file(locate("bundled", TEXT_FILE))
 BARE_REFERENCE = Tokenizer.from_file(locate("bundled", TEXT_FILE))
 BARE_REFERENCE.normalizer = None  # its lower case follows a Unicode version of its own
 UNLIMITED = 1 << 20
+LETTERS = set(b"abcdefghijklmnopqrstuvwxyz")
 
 any_text = st.text(st.characters(exclude_categories=()))  # surrogates and all
 captions = st.lists(
@@ -79,10 +84,9 @@ def test_the_arrays_of_a_batch_fit_each_other(
 @given(any_text | st.text("ab1 "))
 def test_only_letters_a_to_z_share_an_id(text: str) -> None:
     ids = encode_one(text, max_tokens=UNLIMITED)
-    others = [byte for byte in lower_cased(text).encode() if not ord("a") <= byte <= ord("z")]
-    assert [i for i in ids if i < 256 and not ord("a") <= i <= ord("z")] == others
-    assert all(set(TOKENIZER.decode([i])) <= set("abcdefghijklmnopqrstuvwxyz")
-               for i in ids if i >= 256)  # fmt: skip
+    others = [byte for byte in lower_cased(text).encode() if byte not in LETTERS]
+    assert [i for i in ids if i < 256 and i not in LETTERS] == others
+    assert all(set(TOKENIZER.decode([i]).encode()) <= LETTERS for i in ids if i >= 256)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +209,11 @@ def test_a_cut_caption_keeps_the_first_ids_of_the_whole(
     )
 
 
+def test_a_cut_run_is_merged_as_a_whole_first() -> None:
+    tokenizer = TextTokenizer(Vocabulary((("b", "c"), ("a", "b"))))
+    assert tokenizer.encode(["abc"], max_tokens=1).ids.tolist() == [ord("a")]
+
+
 def test_a_run_longer_than_64_letters_is_cut_every_64() -> None:
     letters = "".join(random.Random(3).choices("etaoinshrdlu", k=150))
     parts = [letters[:64], letters[64:128], letters[128:]]
@@ -288,7 +297,7 @@ def test_the_bundled_vocabulary_is_complete() -> None:
     assert len(model["merges"]) == 16_128
 
 
-def test_a_missing_file_is_named_with_the_remedy(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     path = str(tmp_path / "absent.json")
     with pytest.raises(FileNotFoundError) as caught:
         load_text_tokenizer(path)
@@ -297,13 +306,18 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path) -> None:  # type: ign
     assert "--text_tokenizer" in str(caught.value)
 
 
-def test_a_folder_is_no_vocabulary(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_is_no_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is not there"):
         load_text_tokenizer(str(tmp_path))
 
 
-def test_another_programs_file_is_refused_by_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_another_programs_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text('{"model": {}}')
     with pytest.raises(ValueError, match=r"other\.json is not a text vocabulary of pairmill"):
         load_text_tokenizer(str(path))
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    result = doctest.testmod(tokens.text)
+    assert result.attempted > 0 and result.failed == 0

@@ -1,9 +1,11 @@
+import doctest
 import json
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
 
+import tokens.vocabulary
 from tokens.vocabulary import NUM_BYTES, Vocabulary, byte_characters
 
 SMALL = Vocabulary((("a", "b"), ("ab", "c"), ("c", "c")))
@@ -90,3 +92,8 @@ def changed(**changes: Any) -> bytes:
 def test_refuses_a_file_that_we_did_not_write(data: bytes) -> None:
     with pytest.raises(ValueError, match="here is not a text vocabulary of pairmill"):
         Vocabulary.from_json(data, "here")
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    result = doctest.testmod(tokens.vocabulary)
+    assert result.attempted > 0 and result.failed == 0

@@ -1,9 +1,13 @@
-"""BPE dropout whose every draw belongs to one caption (Provilkov et al. 2019).
+"""BPE dropout whose every draw belongs to one caption (Provilkov et al. 2019, algorithm 1).
 
 At each step of BPE every merge that could be made is skipped with a fixed probability, the
 most senior of the others is made, and the word is finished when all were skipped or none
-is left. `tokenizers` does this too, from a generator of its own that cannot be seeded per
-call; here the draws come from the caption's own generator, in reading order.
+is left. The draws come from the caption's own generator, in reading order.
+
+`tokenizers` has dropout too, but no seed for a call, and it skips less than the algorithm
+says: merges that another one has overtaken stay in its queue, and each of them, when its
+turn comes, gives the skipped ones another chance. At 0.1 "flower" stays whole in 90 % of
+its samples, where the algorithm and this module say 65 %.
 """
 
 from collections.abc import Mapping
@@ -17,7 +21,7 @@ NO_MERGE = 1 << 62
 
 
 class Skips:
-    """The yes-or-no draws of one caption, in order: is the merge that stands next in line skipped?"""
+    """The yes-or-no draws of one caption, in order: is the next merge in line skipped?"""
 
     def __init__(self, generator: np.random.Generator, probability: float) -> None:
         self._generator = generator

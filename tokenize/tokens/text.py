@@ -124,7 +124,7 @@ class TextTokenizer:
             text = caption.lower().encode()
         except UnicodeEncodeError:  # a surrogate
             text = lower_cased(caption).encode()
-        # No id stands for more than `_longest` bytes, and the run in which the last id lies is whole.
+        # No id stands for more than `_longest` bytes, and the last id's run must be whole.
         return text[: self._longest * max_tokens + MAX_RUN_LETTERS]
 
     def _encode_plainly(self, text: bytes) -> bytes:
