@@ -117,9 +117,9 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(
-        Network(4, 256, dropout=0.1, counted_pads="first"),
+        Network(4, 192, dropout=0.1, counted_pads="first"),
         Optim(1.5e-3, warmup_steps=100, ema_decay=0.95, ema_every=5),
-        batch_size=32,
+        batch_size=16,
         micro_batch_size=16,
         steps=2000,
     ),

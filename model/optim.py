@@ -27,7 +27,7 @@ PLATEAU_MARGIN = 1e-3
 
 def decays(name: str) -> bool:
     """Whether weight decay acts on the parameter of this name."""
-    return name.endswith(".weight") and not any(
+    return name.endswith("weight") and not any(
         part in name for part in ("norm", "embedding", "position", "image_row", "image_column")
     )
 

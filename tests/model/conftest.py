@@ -1,10 +1,13 @@
-"""Writes a small, true tokens folder: shards, manifest and tokenizer files."""
+"""A small, true tokens folder to train on: shards, manifest and tokenizer files."""
 
 import hashlib
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pytest
+import torch
 
 from tokens.manifest import MANIFEST_NAME, FileEntry, Manifest
 from tokens.sequence import SequenceLayout, code_dtype
@@ -13,6 +16,9 @@ from tokens.shards import shard_schema, write_shard
 LAYOUT = SequenceLayout(
     text_slots=6, text_vocab_size=40, grid_height=4, grid_width=4, image_vocab_size=12
 )
+
+torch.set_num_threads(1)
+"""Networks this small gain nothing from a second thread, and lose much on a busy machine."""
 
 
 def draw_pairs(layout: SequenceLayout, rows: int, seed: int) -> tuple[list[list[int]], np.ndarray]:
@@ -69,7 +75,7 @@ def write_corpus(
             first = start + (10_000 if split == "val" else 0)
             table = make_table(layout, captions[part], codes[part], view, first)
             entries.append(_write(folder, f"{split}/view{view}", index, table))
-    (folder / "tokenizers").mkdir(exist_ok=True)
+    (folder / "tokenizers").mkdir(parents=True, exist_ok=True)
     for name in ("text.json", "image.safetensors"):
         (folder / "tokenizers" / name).write_bytes(b"{}")
     details = {name: getattr(layout, name) for name in layout.__slots__}
@@ -89,3 +95,24 @@ def _write(folder: Path, group: str, index: int, table: pa.Table) -> FileEntry:
     return FileEntry(
         name, group, index, len(table), len(data), hashlib.sha256(data).hexdigest()
     )
+
+
+class WriteCorpus(Protocol):
+    def __call__(self, folder: Path, **changes: Any) -> Path: ...
+
+
+@pytest.fixture(name="write_corpus")
+def write_corpus_fixture() -> WriteCorpus:
+    """The function itself: a test that needs a corpus of another shape writes its own."""
+    return write_corpus
+
+
+@pytest.fixture
+def tokens_folder(tmp_path: Path) -> Path:
+    """60 training pairs in two views, 20 held-out ones, 4 x 4 codes of 12."""
+    return write_corpus(tmp_path / "tokens")
+
+
+@pytest.fixture
+def layout() -> SequenceLayout:
+    return LAYOUT
