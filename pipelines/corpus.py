@@ -101,10 +101,10 @@ def _settle_tokenizers(recipe: Recipe, args: argparse.Namespace) -> Tokenizers:
     image_path = args.image_tokenizer or section.image_tokenizer
     if image_path is None:
         raise BadInput(
-            f"recipe {recipe.name} names no image tokenizer: give --image_tokenizer FILE, a dVAE as "
-            "safetensors (OpenAI publishes its encoder at https://cdn.openai.com/dall-e/encoder.pkl, "
-            "to be converted), one that model/train_dvae.py has trained, or 'bundled', the small one "
-            "that comes with pairmill"
+            f"recipe {recipe.name} names no image tokenizer: give --image_tokenizer FILE, a dVAE "
+            "as safetensors (OpenAI publishes its encoder, to be converted, at "
+            "https://cdn.openai.com/dall-e/encoder.pkl), one that model/train_dvae.py has trained, "
+            "or 'bundled', the small one that comes with pairmill"
         )
     from tokens.image import load_image_tokenizer  # imports torch, which only encode needs
 

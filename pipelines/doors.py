@@ -1,9 +1,9 @@
 """What every command-line door shares: exit codes, and one sentence for bad input.
 
-    0    done
-    1    the build itself failed
-    2    bad input: one sentence on stderr that names the value and the remedy
-    130  SIGINT, 143 SIGTERM: stopped; the same command goes on from there
+0    done
+1    the build itself failed
+2    bad input: one sentence on stderr that names the value and the remedy
+130  SIGINT, 143 SIGTERM: stopped; the same command goes on from there
 """
 
 import argparse
@@ -25,7 +25,9 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
-class HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+class HelpWithDefaults(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
     """Shows each default, and a door's docstring as it is written."""
 
 

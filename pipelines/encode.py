@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from tokens.image import ImageTokenizer, load_image_tokenizer
 
 from pipelines import progress, shuffle
 from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
@@ -25,7 +26,6 @@ from pipelines.steps import Job, Step, Stopwatch
 from tokens.bundled import IMAGE_FILE, TEXT_FILE
 from tokens.crops import centre_crop, listing2_crop
 from tokens.draw import keyed_generator
-from tokens.image import ImageTokenizer, load_image_tokenizer
 from tokens.manifest import KEPT, FileEntry, Manifest, read_table
 from tokens.pixels import read_stored
 from tokens.sequence import SequenceLayout, code_dtype
@@ -73,8 +73,12 @@ class EncodeSettings:
 
 
 def encode_captions(
-    tokenizer: TextTokenizer, captions: Sequence[str], keys: Sequence[bytes],
-    settings: EncodeSettings, *, dropout: float,
+    tokenizer: TextTokenizer,
+    captions: Sequence[str],
+    keys: Sequence[bytes],
+    settings: EncodeSettings,
+    *,
+    dropout: float,
 ) -> tuple[pa.Array, pa.Array]:
     """BPE ids (list<uint16>) of captions, and whether each was cut to the text slots."""
     tokens = tokenizer.encode(
@@ -169,8 +173,9 @@ class EncodeUnit:
     cuts: Output
 
     def output(self, item: UnitPair) -> Output:
-        name = f"run-{item.index:05d}-{make_key(self.section_sha256, item.sha256, self.cuts.name)}.arrow"
-        return Output(shuffle.run_folder(self.folder), name, index=item.index)
+        key = make_key(self.section_sha256, item.sha256, self.cuts.name)
+        folder = shuffle.run_folder(self.folder)
+        return Output(folder, f"run-{item.index:05d}-{key}.arrow", index=item.index)
 
     def rows(self, item: UnitPair) -> int:
         splits = item.decisions.splits
@@ -219,7 +224,12 @@ def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
     orders = tuple(order.output(entry) for entry in decisions.files)
     cut = shuffle.CutShards(folder, orders, sum(kept.values()))
     encode = EncodeUnit(
-        build.folder("fetch"), build.folder("select"), folder, section_sha256, settings, cut.output(0)
+        build.folder("fetch"),
+        build.folder("select"),
+        folder,
+        section_sha256,
+        settings,
+        cut.output(0),
     )
     units = pair_up(pairs, decisions)
     collect = shuffle.CollectShard(folder, settings.layout, tuple(map(encode.output, units)))

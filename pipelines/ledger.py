@@ -83,8 +83,13 @@ TRANSIENT = frozenset(
 )
 """Outcomes that another attempt may change."""
 
-REASONS = (KEPT, *FETCH_OUTCOMES[1:], DUPLICATE_PAIR, "near_duplicate", "eval_overlap") + tuple(
-    rule.reason for rule in FILTERS
+REASONS = (
+    KEPT,
+    *FETCH_OUTCOMES[1:],
+    DUPLICATE_PAIR,
+    "near_duplicate",
+    "eval_overlap",
+    *(rule.reason for rule in FILTERS),
 )
 """What select may say of a row, in the order of the tables."""
 

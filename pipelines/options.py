@@ -33,24 +33,63 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         epilog="Any other option goes to Beam.",
     )
     add = parser.add_argument
-    add("--input", required=True, action="append", metavar="URLS",
-        help="table of URLs and captions: CSV, TSV, JSON Lines or Parquet; repeatable")
-    add("--output", required=True, metavar="DIR", help="folder of the corpus, local or an fsspec URL")
+    add(
+        "--input",
+        required=True,
+        action="append",
+        metavar="URLS",
+        help="table of URLs and captions: CSV, TSV, JSON Lines or Parquet; repeatable",
+    )
+    add(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder of the corpus, local or an fsspec URL",
+    )
     add("--recipe", default="dalle", help="recipe by name or path: the definition of the corpus")
     add("--url_column", default="url", help="name of the input's URL column")
     add("--caption_column", default="caption", help="name of the input's caption column")
     add("--runner", default="DirectRunner", help="DirectRunner (this machine) or a Beam runner")
     add("--until", choices=STAGES, default="encode", help="last stage to run")
-    add("--limit", type=_count, metavar="N", help="only the first N input rows; run again without it to go on")
-    add("--contact", metavar="EMAIL_OR_URL", help="whom a server's owner can write to; needed to fetch")
-    add("--allow_network", action="append", default=[], metavar="CIDR",
-        help="private network that may be dialled, for example 127.0.0.1/32; repeatable")
-    add("--allow_port", action="append", type=_count, default=[], metavar="N",
-        help="port that may be dialled besides 80 443 8080 8443 8000; repeatable")
+    add(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="only the first N input rows; run again without it to go on",
+    )
+    add(
+        "--contact",
+        metavar="EMAIL_OR_URL",
+        help="whom a server's owner can write to; needed to fetch",
+    )
+    add(
+        "--allow_network",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="private network that may be dialled, for example 127.0.0.1/32; repeatable",
+    )
+    add(
+        "--allow_port",
+        action="append",
+        type=_count,
+        default=[],
+        metavar="N",
+        help="port that may be dialled besides 80 443 8080 8443 8000; repeatable",
+    )
     add("--text_tokenizer", metavar="FILE", help="BPE vocabulary (JSON) in place of the recipe's")
-    add("--image_tokenizer", metavar="FILE", help="dVAE weights (safetensors) in place of the recipe's")
-    add("--direct_num_workers", type=_count, default=os.cpu_count(), metavar="N",
-        help="processes of the local runner")
+    add(
+        "--image_tokenizer",
+        metavar="FILE",
+        help="dVAE weights (safetensors) in place of the recipe's",
+    )
+    add(
+        "--direct_num_workers",
+        type=_count,
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes of the local runner",
+    )
     return parser
 
 
@@ -90,7 +129,9 @@ def check_beam_options(runner: str, options: Sequence[str]) -> list[str]:
     _refuse_unknown(options)
     if is_local(runner):
         return []
-    setup = [] if _has(options, "setup_file") or _has(options, "sdk_location") else [_setup_option()]
+    setup = (
+        [] if _has(options, "setup_file") or _has(options, "sdk_location") else [_setup_option()]
+    )
     return [f"--runner={runner}", *options, *(setup if runner.lower() in DATAFLOW_RUNNERS else [])]
 
 
@@ -142,7 +183,8 @@ def _setup_option() -> str:
     file = Path(__file__).resolve().parent.parent / "pyproject.toml"
     if not file.is_file():
         raise BadInput(
-            "--runner Dataflow sends this package to its workers and finds no pyproject.toml beside "
-            "it: run from a checkout, or give --setup_file, or a container with --sdk_container_image"
+            "--runner Dataflow sends this package to its workers and finds no pyproject.toml "
+            "beside it: run from a checkout, give --setup_file, or a container with "
+            "--sdk_container_image and --sdk_location=container"
         )
     return f"--setup_file={file}"

@@ -30,7 +30,7 @@ def advance(rows: int) -> None:
 
 
 class ProgressLine:
-    """A line on stderr with count, rate and time left; one line each 10 s where stderr is no terminal."""
+    """A line on stderr with count, rate and time left; one every 10 s where it is no terminal."""
 
     def __init__(self, label: str, rows: int) -> None:
         terminal = sys.stderr.isatty()
@@ -40,7 +40,9 @@ class ProgressLine:
             unit=" rows",
             unit_scale=rows > 100_000,
             mininterval=0.2 if terminal else 10.0,
-            bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {rate_fmt}, {remaining} left\n",
+            bar_format=None
+            if terminal
+            else "{desc}: {n_fmt}/{total_fmt} {rate_fmt}, {remaining} left\n",
             leave=True,
         )
 

@@ -15,7 +15,6 @@ from typing import IO, Any
 
 import fsspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -104,9 +103,7 @@ class CutShards:
                 before[split] += len(found)
             progress.advance(len(keys))
         text = json.dumps(dict(zip(SPLITS, cuts, strict=True)))
-        commit_file(
-            self.output(item), lambda sink: write_text(sink, text), Written(sum(before))
-        )
+        commit_file(self.output(item), lambda sink: write_text(sink, text), Written(sum(before)))
 
 
 def every_cut(keys: join.Keys, before: int) -> list[str]:
@@ -130,9 +127,7 @@ def split_by_shard(
     table: pa.Table, keys: Sequence[bytes], cuts: Sequence[str], group: str
 ) -> dict[str, pa.Table]:
     """A unit's rows by the shard that they belong to: "group/index" to rows with their `order`."""
-    places = np.searchsorted(
-        np.array(cuts), np.array([key.hex() for key in keys]), "right"
-    )
+    places = np.searchsorted(np.array(cuts), np.array([key.hex() for key in keys]), "right")
     ordered = table.append_column("order", pa.array(keys, pa.binary(16)))
     return {
         f"{group}/{place - 1}": ordered.filter(pa.array(places == place))
@@ -206,10 +201,10 @@ class CollectShard:
     def __call__(self, item: Shard) -> None:
         pieces = [read_piece(run, f"{item.group}/{item.index}") for run in self.runs]
         rows = pa.concat_tables([piece for piece in pieces if piece is not None])
-        table = rows.sort_by("order").drop_columns("order").cast(shard_schema(self.layout, item.view))
+        table = (
+            rows.sort_by("order").drop_columns("order").cast(shard_schema(self.layout, item.view))
+        )
         if len(table) != item.rows:
             raise RuntimeError(f"{self.output(item).url}: {len(table)} rows, expected {item.rows}")
-        commit_file(
-            self.output(item), lambda sink: write_shard(sink, table), Written(len(table))
-        )
+        commit_file(self.output(item), lambda sink: write_shard(sink, table), Written(len(table)))
         progress.advance(len(table))

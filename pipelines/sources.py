@@ -70,7 +70,13 @@ class Source:
         """csv, tsv, jsonl or parquet, by the file's name (.gz and .zst aside)."""
         name = self.url.removesuffix(".gz").removesuffix(".zst")
         ending = name.rpartition(".")[2].lower()
-        known = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}
+        known = {
+            "csv": "csv",
+            "tsv": "tsv",
+            "jsonl": "jsonl",
+            "ndjson": "jsonl",
+            "parquet": "parquet",
+        }
         if ending not in known:
             raise ValueError(
                 f"{self.url}: the ending .{ending} is none of .csv .tsv .jsonl .parquet "
@@ -137,7 +143,8 @@ def _find(header: Sequence[str], name: str | None, source: Source) -> int | None
         return None
     if name not in header:
         raise ValueError(
-            f"{source.url} has no column {name!r}; it has {', '.join(map(repr, header)) or 'none'}: "
+            f"{source.url} has no column {name!r}; it has "
+            f"{', '.join(map(repr, header)) or 'none'}: "
             "name the right ones with --url_column and --caption_column"
         )
     return header.index(name)
@@ -310,5 +317,3 @@ def _decode(value: bytes | str | None) -> tuple[str | None, bool]:
         return data.decode(), False
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace"), True
-
-

@@ -38,7 +38,7 @@ def test_no_outcome_stands_twice_in_the_list() -> None:
 
 
 def test_transient_outcomes_are_outcomes() -> None:
-    assert TRANSIENT < set(FETCH_OUTCOMES)
+    assert set(FETCH_OUTCOMES) > TRANSIENT
 
 
 def test_counts_are_those_of_the_rows() -> None:
@@ -46,5 +46,7 @@ def test_counts_are_those_of_the_rows() -> None:
 
 
 def test_counts_of_files_add_up() -> None:
-    files = [FileEntry(n, "", 0, 2, 1, "", c) for n, c in (("a", {"x": 2}), ("b", {"x": 1, "y": 1}))]
+    files = [
+        FileEntry(n, "", 0, 2, 1, "", c) for n, c in (("a", {"x": 2}), ("b", {"x": 1, "y": 1}))
+    ]
     assert add_counts(files) == {"x": 3, "y": 1}

@@ -59,7 +59,9 @@ def test_a_word_that_belongs_to_no_option_is_refused() -> None:
 def test_every_flag_has_help_and_is_underscored() -> None:
     for action in make_parser(None)._actions:
         assert action.help
-        assert all("-" not in name.removeprefix("--").removeprefix("-") for name in action.option_strings)
+        assert all(
+            "-" not in name.removeprefix("--").removeprefix("-") for name in action.option_strings
+        )
 
 
 def test_a_missing_region_is_refused_before_beam_is_imported() -> None:

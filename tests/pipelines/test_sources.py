@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from pipelines.sources import Columns, Source, cut_rows, make_rows_table, read_rows
 from tokens.manifest import Manifest, read_table
 
-ROWS = [("http://a/1.png", "one, \"two\""), ("http://a/2.png", "drei\nvier"), ("", "ü")]
+ROWS = [("http://a/1.png", 'one, "two"'), ("http://a/2.png", "drei\nvier"), ("", "ü")]
 
 
 def write_csv(path: Path) -> None:
-    path.write_text('url,caption\n' + "".join(
-        f'{url},"{caption.replace(chr(34), chr(34) * 2)}"\n' for url, caption in ROWS))
+    path.write_text(
+        "url,caption\n"
+        + "".join(f'{url},"{caption.replace(chr(34), chr(34) * 2)}"\n' for url, caption in ROWS)
+    )
 
 
 def write_parquet(path: Path) -> None:
@@ -77,10 +79,14 @@ def test_any_text_of_a_json_table_is_a_row(rows: list[tuple[str, str]]) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        pytest.param("a.csv", b"link,text\n1,2\n", "has no column 'url'; it has 'link', 'text'", id="csv"),
+        pytest.param(
+            "a.csv", b"link,text\n1,2\n", "has no column 'url'; it has 'link', 'text'", id="csv"
+        ),
         pytest.param("a.jsonl", b'{"link": 1}\n', "has no column 'url'", id="jsonl without column"),
         pytest.param("a.jsonl", b'{"url": 1\n', "line 1, is not JSON", id="broken jsonl"),
-        pytest.param("a.parquet", b"PAR1 nonsense", "cannot be read as parquet", id="broken parquet"),
+        pytest.param(
+            "a.parquet", b"PAR1 nonsense", "cannot be read as parquet", id="broken parquet"
+        ),
         pytest.param("a.csv.gz", b"nonsense", "cannot be read as csv", id="broken gzip"),
         pytest.param("a.csv", b"", "has no column 'url'; it has none", id="empty file"),
         pytest.param("a.xlsx", b"", "ending .xlsx is none of", id="unknown format"),
@@ -94,18 +100,35 @@ def test_a_table_that_cannot_be_read_is_named(
         list(read_rows(Source(str(tmp_path / name))))
 
 
-def cut(tmp_path: Path, *names: str, unit_rows: int = 2, limit: int | None = None,
-        fetch: str = "f", columns: Columns = Columns()) -> Manifest:
+def cut(
+    tmp_path: Path,
+    *names: str,
+    unit_rows: int = 2,
+    limit: int | None = None,
+    fetch: str = "f",
+    columns: Columns = Columns(),
+) -> Manifest:
     sources = [Source(str(tmp_path / name), columns) for name in names]
-    return cut_rows(str(tmp_path / "out"), sources, unit_rows=unit_rows, limit=limit, recipe={},
-                    fetch_sha256=fetch)
+    return cut_rows(
+        str(tmp_path / "out"),
+        sources,
+        unit_rows=unit_rows,
+        limit=limit,
+        recipe={},
+        fetch_sha256=fetch,
+    )
 
 
 def test_units_are_cut_by_position(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv")
     write_jsonl(tmp_path / "b.jsonl")
     manifest = cut(tmp_path, "a.csv", "b.jsonl")
-    assert [(entry.index, entry.rows) for entry in manifest.files] == [(0, 2), (1, 1), (2, 2), (3, 1)]
+    assert [(entry.index, entry.rows) for entry in manifest.files] == [
+        (0, 2),
+        (1, 1),
+        (2, 2),
+        (3, 1),
+    ]
     table = read_table(str(tmp_path / "out" / "rows"), manifest.files[3])
     assert table.select(["source", "row"]).to_pylist() == [{"source": 1, "row": 2}]
 

@@ -118,7 +118,8 @@ def read_manifest(folder: str) -> Manifest:
         text = filesystem.cat_file(path).decode()
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{url} is not there: the stage has not finished in that folder; run pipelines.build on it"
+            f"{url} is not there: the stage has not finished in that folder; "
+            "run pipelines.build on it"
         ) from None
     except UnicodeDecodeError as err:
         raise ValueError(f"{url} is not a pairmill manifest ({err})") from err

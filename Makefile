@@ -1,0 +1,43 @@
+# make demo   set-up and the main job: clip art over HTTP -> tokens -> a trained model -> pictures
+# make test   set-up and the tests
+# make check  style, types and the direction of imports
+# make bench  every figure that the README quotes
+# Each works again after the first time; `make clean` throws the environment away.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& { $$name -c 'import sys; print(sys.executable)'; break; }; done)
+UV := $(shell command -v uv)
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "pairmill needs Python 3.11 or 3.12; name one with make PYTHON=..."; exit 2; }
+ifneq ($(UV),)
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[all]'
+else
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+endif
+	touch $@
+
+clean:
+	rm -rf $(VENV)
