@@ -241,7 +241,7 @@ def store_image(
 
 
 def pixel_hash(pixels: Pixels) -> bytes:
-    """xxh3-128 over width, height (32-bit little-endian) and RGB pixels: equal for equal pictures."""
+    """xxh3-128 over width, height (32-bit little-endian) and RGB: equal for equal pictures."""
     height, width = pixels.shape[:2]
     digest = xxhash.xxh3_128(width.to_bytes(4, "little") + height.to_bytes(4, "little"))
     digest.update(np.ascontiguousarray(pixels).data)

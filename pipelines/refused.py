@@ -25,7 +25,7 @@ class BlockedAddress(Refused, OSError):
 
 
 class ContactRequired(ValueError):
-    """A host outside the allowed networks was about to be dialled, and nobody to write to is known."""
+    """A host outside the allowed networks was about to be dialled without a contact."""
 
     def __init__(self) -> None:
         super().__init__(

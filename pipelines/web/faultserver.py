@@ -151,7 +151,8 @@ async def hang_up(exchange: Exchange) -> None:
 
 
 async def redirect(exchange: Exchange) -> None:
-    """302 to the URL of ?to="""
+    """302 to the URL of ?to=, after ?after_s= seconds"""
+    await asyncio.sleep(float(exchange.query.get("after_s", 0)))
     exchange.reply("302 Found", b"", f"Location: {exchange.query.get('to', '/ok')}")
 
 

@@ -17,7 +17,7 @@ class FetchSettings:
     """
 
     contact: str | None = None
-    """E-mail address or URL for the User-Agent; None: only `guard.allow_networks` may be dialled."""
+    """E-mail address or URL for the User-Agent; None: dial `guard.allow_networks` alone."""
     guard: AddressGuard = field(default_factory=AddressGuard)
     """Which addresses and ports may be dialled."""
     connect_timeout_s: float = 5.0
@@ -49,7 +49,7 @@ class FetchSettings:
     """Requests at a time to one host; a literal address in `guard.allow_networks` has no limit."""
     max_host_failures: int = 20
     """Dials in a row that one host may leave without an answer; its other rows then end as
-    `host_circuit_open`. At two at a time a dead host costs at most 200 s and not the whole build."""
+    `host_circuit_open`. At two at a time a dead host costs 200 s at most, not the whole build."""
     total_concurrency: int = 64
     """Requests at a time to all hosts, and the bodies that are held at once."""
     decode_threads: int = 2
