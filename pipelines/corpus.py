@@ -10,7 +10,7 @@ from pipelines.recipe import Recipe, load_recipe
 from pipelines.sources import Columns, Source
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings
-from tokens.bundled import IMAGE_FILE, TEXT_FILE, locate
+from tokens.bundled import DVAE_FILE, TEXT_FILE, locate
 from tokens.manifest import join_url
 from tokens.sequence import SequenceLayout
 from tokens.text import load_text_tokenizer
@@ -132,4 +132,4 @@ def _settle_tokenizers(recipe: Recipe, args: argparse.Namespace) -> Tokenizers:
         "image_tokenizer_licence": image.licence,
         "numerics": image.numerics,
     }
-    return Tokenizers(locate(text_path, TEXT_FILE), locate(image_path, IMAGE_FILE), layout, details)
+    return Tokenizers(locate(text_path, TEXT_FILE), locate(image_path, DVAE_FILE), layout, details)

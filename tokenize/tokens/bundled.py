@@ -4,7 +4,10 @@ from importlib import resources
 
 BUNDLED = "bundled"
 TEXT_FILE = "text.json"
+DVAE_FILE = "dvae.safetensors"
+
 IMAGE_FILE = "image.safetensors"
+"""What the image tokenizer of a corpus is called in its folder, whatever its kind."""
 
 
 def locate(path: str, name: str) -> str:
