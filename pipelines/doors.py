@@ -17,8 +17,8 @@ class BadInput(Exception):
     """The user's input is wrong; the text is one sentence with the value and the remedy."""
 
 
-class Stopped(BaseException):
-    """SIGINT or SIGTERM arrived."""
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived. An event loop hands on no other exception out of a handler."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
+import cv2
+
 from pipelines import progress
 from pipelines.doors import BadInput
 from pipelines.refused import ContactRequired
@@ -51,6 +53,7 @@ def run_share(work: Work, items: Sequence[Any]) -> None:
 def serve(connection: Connection) -> None:
     """A worker process: run the shares that arrive until the pipe closes."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)  # there is a process per core already
     progress.attach(lambda rows: connection.send(("rows", rows)))
     while True:
         try:

@@ -47,6 +47,8 @@ class ProgressLine:
         )
 
     def advance(self, rows: int) -> None:
+        if self._bar.n == 0:
+            self._bar.unpause()  # the rate is that of the work, not of the workers' start
         self._bar.update(rows)
 
     def __enter__(self) -> Self:

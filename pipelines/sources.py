@@ -116,8 +116,11 @@ def read_rows(source: Source) -> Iterator[Row]:
 def _read_delimited(file: IO[bytes], source: Source) -> Iterator[Row]:
     # Latin-1 maps every byte to one character, so that bytes that are no UTF-8 come through.
     lines = (line.decode("latin-1") for line in file)
-    quoting = csv.QUOTE_NONE if source.format == "tsv" else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines, delimiter=DELIMITERS[source.format], quoting=quoting)
+    delimiter = DELIMITERS[source.format]
+    if source.format == "tsv":
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter)
     header = [name.removeprefix("\xef\xbb\xbf") for name in next(reader, [])]
     places = [_find(header, name, source) for name in _wanted(source, header)]
     for cells in reader:
