@@ -13,7 +13,7 @@ from pipelines.report.stages import StageFigures, describe_stages, find_current,
 from pipelines.report.token_figures import TokenFigures, measure_tokens
 from tokens.manifest import KEPT, Manifest
 
-DROPPED_BY = {reason: "select" for reason in REASONS} | {o: "fetch" for o in FETCH_OUTCOMES}
+DROPPED_BY = dict.fromkeys(REASONS, "select") | dict.fromkeys(FETCH_OUTCOMES, "fetch")
 """The stage that a reason belongs to; the order of the tables."""
 ORDER = (*FETCH_OUTCOMES, *REASONS)
 

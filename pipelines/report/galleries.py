@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.report.decoded import Decoded
 from pipelines.report.examples import Example
 from pipelines.report.figures import Reason
-from pipelines.report.token_figures import Decoded
 from pipelines.report.words import escape, shorten, show_caption, show_count
 
 

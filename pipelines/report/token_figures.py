@@ -1,9 +1,5 @@
-"""What is in the token shards: tokens per caption, use of the image vocabulary, pictures decoded.
+"""What is in the token shards: how long captions are, how the image vocabulary is used."""
 
-Shards are shuffled, so the first few of a split are a fair sample of it; no more are read.
-"""
-
-import heapq
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,36 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from pipelines.report.examples import (
-    EXAMPLES_PER_REASON,
-    Place,
-    draw_units_of,
-    load_rows,
-    rank_rows,
-)
-from pipelines.report.pictures import encode_jpeg
-from tokens.crops import centre_crop
-from tokens.image import load_image_tokenizer
-from tokens.manifest import KEPT, FileEntry, Manifest, join_url, read_table
-from tokens.pixels import read_stored
+from pipelines.report.decoded import FIRST_VIEWS, Decoded, decode_examples, sample_shards
+from tokens.manifest import Manifest, join_url, read_table
 from tokens.sequence import SequenceLayout
-
-SHARDS_MEASURED = 8
-FIRST_VIEWS = ("val/view0", "train/view0")
-"""In the order of preference for decoded pictures: a validation pair's crop is the centre."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A stored picture, cropped, and what its codes say of it."""
-
-    pair_id: str
-    caption: str
-    split: str
-    original: bytes
-    """JPEG of the centre crop."""
-    decoded: bytes
-    """JPEG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +38,8 @@ class TokenFigures:
     """exp of the entropy of the code frequencies: the size of an evenly used vocabulary."""
     code_shares: tuple[float, ...]
     """Share of all codes per id, largest first."""
-    decoded: tuple[Decoded, ...]
+    decoded: tuple[Decoded, ...] | None
+    """None where the tokenizer holds an encoder alone."""
 
     @property
     def pairs(self) -> int:
@@ -91,7 +61,7 @@ def measure_tokens(
     text_ids = np.zeros(layout.text_vocab_size, np.int64)
     codes = np.zeros(layout.image_vocab_size, np.int64)
     truncated = rows = 0
-    for entry in measured_shards(tokens):
+    for entry in sample_shards(tokens):
         table = read_table(folder, entry, ("text_tokens", "text_truncated", "image_codes"))
         lengths += count(pc.list_value_length(table["text_tokens"]), len(lengths))
         text_ids += count(pc.list_flatten(table["text_tokens"]), len(text_ids))
@@ -118,10 +88,6 @@ def measure_tokens(
     )
 
 
-def measured_shards(tokens: Manifest) -> list[FileEntry]:
-    return [entry for series in FIRST_VIEWS for entry in tokens.group(series)[:SHARDS_MEASURED]]
-
-
 def count_series(tokens: Manifest) -> dict[str, int]:
     rows: dict[str, int] = {}
     for entry in tokens.files:
@@ -139,56 +105,3 @@ def perplexity(counts: npt.NDArray[np.int64]) -> float:
         return 0.0
     shares = counts[counts > 0] / counts.sum()
     return math.exp(-float((shares * np.log(shares)).sum()))
-
-
-def decode_examples(
-    directory: str, pairs: Manifest, decisions: Manifest, tokens: Manifest
-) -> tuple[Decoded, ...]:
-    """Pictures that are in both the units and the shards that are opened, decoded."""
-    codes = find_codes(directory, tokens, place_kept_pairs(directory, decisions))
-    if not codes:
-        return ()
-    layout = SequenceLayout.from_details(tokens.details)
-    side_px = tokens.details["side_px"]
-    tokenizer = load_image_tokenizer(join_url(directory, "tokens/tokenizers/image.safetensors"))
-    grids = np.stack([codes_N for _, codes_N in codes.values()])
-    decoded = tokenizer.decode(grids.reshape(-1, layout.grid_height, layout.grid_width))
-    rows = load_rows(directory, pairs, codes)
-    return tuple(
-        Decoded(
-            pair_id=rows[place]["pair_id"].hex(),
-            caption=rows[place]["caption"],
-            split=split,
-            original=encode_jpeg(centre_crop(read_stored(rows[place]["image"]), side_px)),
-            decoded=encode_jpeg(pixels),
-        )
-        for (place, (split, _)), pixels in zip(codes.items(), decoded, strict=True)
-    )
-
-
-def place_kept_pairs(directory: str, decisions: Manifest) -> dict[bytes, Place]:
-    """Where the kept pairs of a few units stand, by pair_id."""
-    folder = join_url(directory, "decisions")
-    places: dict[bytes, Place] = {}
-    for entry in draw_units_of(decisions, KEPT):
-        table = read_table(folder, entry, ("pair_id", "reason"))
-        pair_ids = table["pair_id"].filter(pc.equal(table["reason"], KEPT)).to_pylist()
-        kept = rank_rows(table, "reason", KEPT, entry.index)
-        places |= dict(zip(pair_ids, kept, strict=True))
-    return places
-
-
-def find_codes(
-    directory: str, tokens: Manifest, places: dict[bytes, Place]
-) -> dict[Place, tuple[str, npt.NDArray[Any]]]:
-    """Split and codes of a few of the placed pairs, validation pairs first."""
-    found: list[tuple[int, Place, str, npt.NDArray[Any]]] = []
-    for entry in measured_shards(tokens):
-        order, split = FIRST_VIEWS.index(entry.group), entry.group.partition("/")[0]
-        table = read_table(join_url(directory, "tokens"), entry, ("pair_id", "image_codes"))
-        for row, pair_id in enumerate(table["pair_id"].to_pylist()):
-            if pair_id in places:
-                codes = np.asarray(table["image_codes"][row].as_py())
-                found.append((order, places[pair_id], split, codes))
-    chosen = heapq.nsmallest(EXAMPLES_PER_REASON, found, key=lambda one: one[:2])
-    return {place: (split, codes) for _, place, split, codes in chosen}

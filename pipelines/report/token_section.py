@@ -23,6 +23,8 @@ def render_tokens(tokens: TokenFigures | None) -> str:
 
 
 def _render_twins(tokens: TokenFigures) -> str:
+    if tokens.decoded is None:
+        return '<p class="soft">The image tokenizer is an encoder alone: it cannot draw.</p>'
     if not tokens.decoded:
         return '<p class="soft">None of the pairs that were looked at is in the shards read.</p>'
     return (
