@@ -37,9 +37,7 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save(
-    path: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> None:
+def save(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
     """Write one checkpoint folder; an older one of the same name is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".writing-{path.name}"

@@ -1,9 +1,9 @@
 """Lay pictures and their captions out on one sheet.
 
-    +-----+ +-----+   +-----+ +-----+
-    |     | |     |   |     | |     |      the pictures of one caption stand side by side,
-    +-----+ +-----+   +-----+ +-----+      the caption under them
-    a red flower      a house
++-----+ +-----+   +-----+ +-----+
+|     | |     |   |     | |     |      the pictures of one caption stand side by side,
++-----+ +-----+   +-----+ +-----+      the caption under them
+a red flower      a house
 """
 
 from collections.abc import Sequence
@@ -54,18 +54,14 @@ def draw_sheet(strips: Sequence[Strip]) -> Image.Image:
             )
             x = left + j * cell_width
             sheet.paste(picture, (x, top))
-            pen.rectangle(
-                (x - 1, top - 1, x + picture.width, top + picture.height), outline=EDGE
-            )
+            pen.rectangle((x - 1, top - 1, x + picture.width, top + picture.height), outline=EDGE)
         label = wrap(strip.caption, font, strip_width - MARGIN_PX)
         for j, text in enumerate(label):
             pen.text((left, top + cell_height + j * line_px), text, fill=INK, font=font)
     return sheet
 
 
-def wrap(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int
-) -> list[str]:
+def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
     """`text` in at most `MAX_LINES` lines of `width_px`; what does not fit ends in an ellipsis."""
     words = " ".join(text.split()).split(" ")
     lines = [""]
@@ -77,7 +73,9 @@ def wrap(
             lines.append(word)
     cut = len(lines) > MAX_LINES
     lines = lines[:MAX_LINES]
-    return [_shorten(line, font, width_px, cut and i == MAX_LINES - 1) for i, line in enumerate(lines)]
+    return [
+        _shorten(line, font, width_px, cut and i == MAX_LINES - 1) for i, line in enumerate(lines)
+    ]
 
 
 def _shorten(

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.data import Batch, TokenCorpus, read_split
+from model.corpus import Batch, TokenCorpus, read_split
 from model.run_folder import RunFolder
 from model.transformer import Transformer
 from tokens.draw import keyed_generator

@@ -81,6 +81,9 @@ class AdamW:
     def __init__(self, model: nn.Module, optim: Optim) -> None:
         self.optim = optim
         self.parameters = dict(model.named_parameters())
+        decayed = [name for name in self.parameters if decays(name)]
+        other = [name for name in self.parameters if not decays(name)]
+        self.groups = [names for names in (decayed, other) if names]
         self.means = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.variances = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
 
@@ -96,8 +99,8 @@ class AdamW:
         update = self._update_fused
         if gradient_norm**2 > self.optim.max_variance:
             update = self._update_clipped
-        for decay in (True, False):
-            update([name for name in self.parameters if decays(name) == decay], step, rate)
+        for names in self.groups:
+            update(names, step, rate)
         for parameter in self.parameters.values():
             parameter.grad = None
 
@@ -124,7 +127,11 @@ class AdamW:
         beta1, beta2 = self.optim.beta1, self.optim.beta2
         mean_share, variance_share = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
         for name in names:
-            parameter, mean, variance = self.parameters[name], self.means[name], self.variances[name]
+            parameter, mean, variance = (
+                self.parameters[name],
+                self.means[name],
+                self.variances[name],
+            )
             gradient = _gradient(parameter)
             parameter.mul_(1 - rate * self._weight_decay(name))
             mean.lerp_(gradient, 1 - beta1)
@@ -166,7 +173,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, steps_done: int) -> None:
-        """Take in the weights after `steps_done` updates, where that is one of every `ema_every`."""
+        """Take in the weights after `steps_done` updates, once every `ema_every`."""
         if steps_done % self.optim.ema_every:
             return
         updates = steps_done // self.optim.ema_every

@@ -1,4 +1,4 @@
-"""What a run says while it runs: one line per interval, and the same as JSON and for TensorBoard."""
+"""What a run says: one line per interval, the same as JSON lines, and for TensorBoard."""
 
 import json
 import logging

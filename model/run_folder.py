@@ -1,10 +1,10 @@
 """The folder of one run: what lies where in it, and how a finished part of it is opened.
 
-    RUN/config.json      the run's settings, its data, software versions
-    RUN/tokenizers/      copies of the corpus's tokenizers: sampling needs no other file
-    RUN/metrics.jsonl    one JSON object per log line; tensorboard/ has the same
-    RUN/checkpoints/     the last few, to go on from
-    RUN/best/            the averaged weights with the lowest held-out loss so far
+RUN/config.json      the run's settings, its data, software versions
+RUN/tokenizers/      copies of the corpus's tokenizers: sampling needs no other file
+RUN/metrics.jsonl    one JSON object per log line; tensorboard/ has the same
+RUN/checkpoints/     the last few, to go on from
+RUN/best/            the averaged weights with the lowest held-out loss so far
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import torch
 
 from model import checkpoint
 from model.config import Run
-from model.data import TokenCorpus
+from model.corpus import TokenCorpus
 from model.transformer import Transformer
 from tokens.manifest import join_url
 

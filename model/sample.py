@@ -109,9 +109,7 @@ def sample_pictures(
         codes = sample_codes(model, part, seeds[i : i + PICTURES_AT_ONCE], temperature, top_k)
         grid = codes.cpu().numpy().reshape(-1, layout.grid_height, layout.grid_width)
         pixels.extend(image_tokenizer.decode(grid))
-    return [
-        Strip(caption, pixels[i * num : (i + 1) * num]) for i, caption in enumerate(captions)
-    ]
+    return [Strip(caption, pixels[i * num : (i + 1) * num]) for i, caption in enumerate(captions)]
 
 
 def build_parser() -> argparse.ArgumentParser:

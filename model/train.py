@@ -10,7 +10,6 @@ step, save and exit with 130 and 143.
 The tiny preset trains about 5 pairs a second on two AVX2 cores (320 tokens each).
 """
 
-import argparse
 import dataclasses
 import logging
 import math
@@ -23,10 +22,12 @@ from types import FrameType
 import torch
 
 from model import checkpoint
-from model.config import PRESETS, Loop, Run
-from model.data import Position, TokenCorpus, TokenLoader, read_split
+from model.config import Run
+from model.corpus import TokenCorpus, read_split
+from model.data import Position, TokenLoader
 from model.evaluate import captions_line, default_device, measure_losses
 from model.optim import AdamW, Average, Plateau, clip_gradients, learning_rate
+from model.options import build_parser, make_run
 from model.progress import Progress, training_line
 from model.run_folder import RunFolder
 from model.transformer import IMAGE_WEIGHT, TEXT_WEIGHT, Transformer
@@ -166,9 +167,7 @@ class Trainer:
         }
         self.plateau.observe(values["loss"])
         remaining_s = self._remaining_s(step_s)
-        progress.write(
-            self.steps_done, values, training_line(self.steps_done, values, remaining_s)
-        )
+        progress.write(self.steps_done, values, training_line(self.steps_done, values, remaining_s))
         self.interval = Interval()
 
     def _remaining_s(self, step_s: float) -> float:
@@ -200,7 +199,9 @@ class Trainer:
             f"{'  best so far, kept' if better else ''}"
         )
         progress.write(self.steps_done, values, line)
-        self.interval.began_s = time.monotonic() if not self.interval.steps else self.interval.began_s
+        self.interval.began_s = (
+            time.monotonic() if not self.interval.steps else self.interval.began_s
+        )
 
     def save(self) -> None:
         """Write a checkpoint of everything that decides the run's further course."""
@@ -252,64 +253,6 @@ class Trainer:
         self.stop_signal = number
         signal.signal(number, signal.SIG_DFL)
         logger.info("%s: saving after this step", signal.Signals(number).name)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="model/train.py",
-        description="Train the transformer on a tokens folder; the same command again resumes.",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--data", required=True, help="tokens folder of a build (DIR/tokens)")
-    add("--out", required=True, help="folder of the run; made, or gone on with")
-    add("--preset", choices=tuple(PRESETS), default="tiny", help="size of the network")
-    add("--steps", type=int, help="updates; default: the preset's, or none with --minutes")
-    add("--minutes", type=float, help="training time over all starts, minutes")
-    add("--batch_size", type=int, help="pairs per update; default: the preset's")
-    add("--learning_rate", type=float, help="peak; default: the preset's")
-    add("--schedule", choices=("cosine", "plateau"), help="default: the preset's")
-    add("--dropout", type=float, help="in [0, 1); default: the preset's")
-    add("--seed", type=int, default=0, help="of weights, order and dropout")
-    add("--log_every", type=int, default=20, help="steps per line")
-    add("--checkpoint_every", type=int, default=200, help="steps per checkpoint")
-    add("--eval_every", type=int, default=200, help="steps per held-out measurement")
-    add("--eval_pairs", type=int, default=512, help="most pairs per split in a measurement")
-    return parser
-
-
-def make_run(args: argparse.Namespace, corpus: TokenCorpus) -> Run:
-    """The preset, with what the command line says instead.
-
-    Raises:
-        ValueError: a value that no run can have.
-    """
-    preset = PRESETS[args.preset]
-    given = {name: value for name, value in vars(args).items() if value is not None}
-
-    def instead(names: tuple[str, ...]) -> dict[str, object]:
-        return {name: given[name] for name in names if name in given}
-
-    batch_size = given.get("batch_size", preset.batch_size)
-    if args.steps is None and args.minutes is None:
-        given["steps"] = preset.steps
-    return Run(
-        network=dataclasses.replace(preset.network, **instead(("dropout",))),
-        layout=corpus.layout,
-        optim=dataclasses.replace(preset.optim, **instead(("learning_rate", "schedule"))),
-        loop=Loop(
-            steps=given.get("steps"),
-            minutes=given.get("minutes"),
-            batch_size=batch_size,
-            micro_batch_size=min(preset.micro_batch_size, batch_size),
-            seed=args.seed,
-            log_every=args.log_every,
-            checkpoint_every=args.checkpoint_every,
-            eval_every=args.eval_every,
-            eval_pairs=args.eval_pairs,
-        ),
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import as_bias, attend, layer_kinds, stream_mask
+from model.attention import Kind, as_bias, attend, layer_kinds, stream_mask
 from model.config import HEAD_WIDTH, Network
 from tokens.sequence import SequenceLayout
 
@@ -74,7 +74,8 @@ class Block(nn.Module):
         """Positions `start` and on; with a cache, those before are read from it."""
         x_BLD = x_BLD + self.dropout(self._attend(x_BLD, bias_LS, cache, start))
         hidden = gelu(self.feed_forward_in(self.feed_forward_norm(x_BLD)))
-        return x_BLD + self.dropout(self.feed_forward_out(hidden))
+        x_BLD = x_BLD + self.dropout(self.feed_forward_out(hidden))
+        return x_BLD
 
     def _attend(
         self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None, start: int
@@ -87,8 +88,10 @@ class Block(nn.Module):
             end = start + length
             cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k, v
             k, v = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
-        out = attend(q, k, v, bias_LS)  # B, H, L, K
-        return self.attention_out(out.transpose(1, 2).reshape(batch, length, width))
+        out_BHLK = attend(q, k, v, bias_LS)
+        joined_BLD: Tensor = out_BHLK.transpose(1, 2).reshape(batch, length, width)
+        projected_BLD: Tensor = self.attention_out(joined_BLD)
+        return projected_BLD
 
 
 class Transformer(nn.Module):
@@ -105,8 +108,10 @@ class Transformer(nn.Module):
         self.image_row = nn.Embedding(layout.grid_height, width)
         self.image_column = nn.Embedding(layout.grid_width, width)
         self.embedding_dropout = nn.Dropout(network.dropout)
-        kinds = layer_kinds(network.num_layers)
-        self.kinds = kinds if network.attention == "paper" else ("full",) * len(kinds)
+        self.kinds: tuple[Kind, ...] = layer_kinds(network.num_layers)
+        if network.attention == "full":
+            dense: Kind = "full"
+            self.kinds = (dense,) * network.num_layers
         self.blocks = nn.ModuleList(Block(network) for _ in self.kinds)
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, layout.text_outputs, bias=False)
@@ -148,7 +153,8 @@ class Transformer(nn.Module):
         index = torch.arange(start, start + codes_BN.shape[1], device=codes_BN.device)
         rows = self.image_row(index // self.layout.grid_width)
         columns = self.image_column(index % self.layout.grid_width)
-        return self.image_embedding(codes_BN) + rows + columns
+        embedded_BND: Tensor = self.image_embedding(codes_BN) + rows + columns
+        return embedded_BND
 
     def transform(
         self, x_BLD: Tensor, caches: list[KeyValues] | None = None, start: int = 0
@@ -159,7 +165,8 @@ class Transformer(nn.Module):
         for i, (kind, block) in enumerate(zip(self.kinds, self.blocks, strict=True)):
             bias_LS = self.get_buffer(f"bias_{kind}")[start:end, :end]
             x_BLD = block(x_BLD, bias_LS, None if caches is None else caches[i], start)
-        return self.final_norm(x_BLD)
+        normed_BLD: Tensor = self.final_norm(x_BLD)
+        return normed_BLD
 
     def hidden(self, text_BT: Tensor, image_BI: Tensor) -> Tensor:
         """The state from which target i is predicted, for all L targets: B, L, D."""

@@ -26,7 +26,10 @@ def draw_pairs(layout: SequenceLayout, rows: int, seed: int) -> tuple[list[list[
     generator = np.random.default_rng(seed)
     kinds = generator.integers(0, 4, rows)
     captions = [
-        [int(kind), *generator.integers(4, layout.text_vocab_size, generator.integers(0, 5)).tolist()]
+        [
+            int(kind),
+            *generator.integers(4, layout.text_vocab_size, generator.integers(0, 5)).tolist(),
+        ]
         for kind in kinds
     ]
     steps = generator.integers(0, 2, (rows, layout.num_codes)).cumsum(axis=1)
@@ -92,9 +95,7 @@ def _write(folder: Path, group: str, index: int, table: pa.Table) -> FileEntry:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_shard(str(path), table)
     data = path.read_bytes()
-    return FileEntry(
-        name, group, index, len(table), len(data), hashlib.sha256(data).hexdigest()
-    )
+    return FileEntry(name, group, index, len(table), len(data), hashlib.sha256(data).hexdigest())
 
 
 class WriteCorpus(Protocol):

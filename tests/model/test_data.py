@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import model.data
-from model.data import Batch, Position, RowGroup, TokenCorpus, TokenLoader, epoch_windows, read_split
+from model.corpus import Batch, RowGroup, TokenCorpus, read_split
+from model.data import Position, TokenLoader, epoch_windows
 from tokens.manifest import MANIFEST_NAME, read_manifest
 
 
@@ -141,7 +142,9 @@ def test_a_shard_with_other_rows_than_its_manifest_is_refused(tokens_folder: Pat
 
 def test_views_of_different_length_are_refused(tokens_folder: Path) -> None:
     manifest = read_manifest(str(tokens_folder))
-    files = tuple(entry for entry in manifest.files if (entry.group, entry.index) != ("train/view1", 2))
+    files = tuple(
+        entry for entry in manifest.files if (entry.group, entry.index) != ("train/view1", 2)
+    )
     text = dataclasses.replace(manifest, files=files).to_json()
     (tokens_folder / MANIFEST_NAME).write_text(text)
     with pytest.raises(ValueError, match="train/view1 does not have the rows"):

@@ -29,6 +29,10 @@ def door(name: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_train_from_another_folder_and_again(tokens_folder: Path, tmp_path: Path) -> None:
     command = ["--data", str(tokens_folder), "--out", "run", "--steps", "4", "--log_every", "2"]
     first = door("train.py", *command, "--batch_size", "8", cwd=tmp_path)
@@ -36,12 +40,13 @@ def test_train_from_another_folder_and_again(tokens_folder: Path, tmp_path: Path
     assert (first.returncode, errors) == (0, "")
     lines = output.splitlines()
     assert re.fullmatch(
-        r"step 2  loss \d+\.\d+  text \d+\.\d+  image \d+\.\d+  lr \S+  grad \S+  tok/s \S+  eta \w+",
+        r"step 2  loss \d+\.\d+  text \d+\.\d+  image \d+\.\d+"
+        r"  lr \S+  grad \S+  tok/s \S+  eta \w+",
         lines[1],
     )
     assert sum(line.startswith("captions: train gap ") for line in lines) == 1
     assert lines[-1].startswith("captions: ")
-    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    metrics = read_metrics(tmp_path / "run")
     assert [line["step"] for line in metrics] == [2, 4, 4]
     assert (tmp_path / "run/tokenizers/text.json").exists()
     assert list((tmp_path / "run/tensorboard").glob("events.*"))
@@ -88,7 +93,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(
     again = door("train.py", *command, "--steps", "9", cwd=tmp_path)
     output, errors = again.communicate()
     assert (again.returncode, errors) == (0, "")
-    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    metrics = read_metrics(tmp_path / "run")
     steps = [line["step"] for line in metrics if "loss" in line]
     assert steps == list(range(1, 10)), "each step stands in the metrics once"
 
@@ -99,5 +104,3 @@ def test_help_shows_every_flag_with_its_default(name: str, tmp_path: Path) -> No
     output, errors = shown.communicate()
     assert (shown.returncode, errors) == (0, "")
     assert "--seed" in output and "default: 0" in output
-
-

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config import Loop, Network, Optim, Run
-from model.data import Batch, TokenCorpus, read_split
+from model.corpus import Batch, TokenCorpus, read_split
 from model.evaluate import captions_line, main, measure_gap, measure_losses, other_captions
 from model.run_folder import RunFolder
 from model.train import Trainer
@@ -42,7 +42,8 @@ def drawn(tokens_folder: Path, split: str) -> Batch:
 
 def test_a_model_that_has_learnt_nothing_has_no_gap(tokens_folder: Path) -> None:
     corpus = TokenCorpus(str(tokens_folder))
-    gap = measure_gap(Transformer(Network(1, 64), corpus.layout).eval(), drawn(tokens_folder, "val"), 0)
+    model = Transformer(Network(1, 64), corpus.layout).eval()
+    gap = measure_gap(model, drawn(tokens_folder, "val"), 0)
     assert gap is not None
     assert (gap.mean, gap.low, gap.high, gap.pairs) == (0.0, 0.0, 0.0, 20)
 
@@ -60,10 +61,8 @@ def test_the_gap_is_the_mean_over_pairs_of_the_difference_of_their_means(
     with torch.no_grad():
         for i in range(60):
             image = torch.from_numpy(batch.image[i : i + 1])
-            losses = [
-                model(torch.from_numpy(batch.text[j : j + 1]), image).image_BI.double().mean().item()
-                for j in (other[i], i)
-            ]
+            texts = [torch.from_numpy(batch.text[j : j + 1]) for j in (other[i], i)]
+            losses = [model(text, image).image_BI.double().mean().item() for text in texts]
             differences.append(losses[0] - losses[1])
     gap = measure_gap(model, batch, 4)
     assert gap is not None

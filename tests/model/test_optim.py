@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -54,12 +55,20 @@ def test_a_variance_is_clipped_at_five_before_it_is_used() -> None:
     assert not torch.allclose(result, written_out(scale=40.0, max_variance=math.inf))
 
 
-def test_the_fused_kernel_is_used_only_where_no_variance_can_reach_five() -> None:
-    # the largest norm that is left to the fused kernel, all of it in one entry, for ever
-    variance = 0.0
-    for _ in range(1000):
-        variance = 0.96 * variance + 0.04 * 5.0
-    assert variance <= 5.0
+@pytest.mark.parametrize("norm", [2.2, 2.3, 4.0])
+def test_the_limit_holds_when_one_entry_takes_the_whole_gradient(norm: float) -> None:
+    """2.2 is left to the fused kernel, for its square is below the limit; 2.3 is not."""
+    layer = nn.Linear(1, 1, bias=False)
+    start = layer.weight.item()
+    optimizer = AdamW(layer, dataclasses.replace(OPTIM, weight_decay=0.0))
+    expected, mean, variance = start, 0.0, 0.0
+    for step in range(100):
+        layer.weight.grad = torch.full((1, 1), norm)
+        optimizer.step(step, 1e-2, norm)
+        mean, variance = 0.9 * mean + 0.1 * norm, min(5.0, 0.96 * variance + 0.04 * norm**2)
+        share = (mean / (1 - 0.9 ** (step + 1))) / (variance / (1 - 0.96 ** (step + 1))) ** 0.5
+        expected -= 1e-2 * share
+    assert layer.weight.item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(

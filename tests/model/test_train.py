@@ -11,7 +11,7 @@ import torch
 import model.optim
 from model import checkpoint
 from model.config import Loop, Network, Optim, Run
-from model.data import TokenCorpus
+from model.corpus import TokenCorpus
 from model.run_folder import RunFolder
 from model.train import Trainer, main
 
@@ -22,9 +22,7 @@ LOOP = Loop(
 )
 
 
-def train(
-    tokens: Path, out: Path, stop_after: int | None = None, loop: Loop = LOOP
-) -> Trainer:
+def train(tokens: Path, out: Path, stop_after: int | None = None, loop: Loop = LOOP) -> Trainer:
     """A run, or its part up to the step at which it is told to stop."""
     corpus = TokenCorpus(str(tokens))
     run = Run(NETWORK, corpus.layout, OPTIM, loop)
@@ -169,7 +167,8 @@ def test_keeps_the_weights_with_the_lowest_held_out_loss(
 ) -> None:
     loop = dataclasses.replace(LOOP, steps=60, eval_every=5, checkpoint_every=30)
     train(tokens_folder, tmp_path / "run", loop=loop)
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
     held_out = {line["step"]: line["held_out_image"] for line in lines if "held_out_image" in line}
     best = checkpoint.load(tmp_path / "run" / "best").state
     assert best["step"] == min(held_out, key=lambda step: held_out[step])

@@ -78,7 +78,9 @@ class TokenRows:
         return len(self.codes)
 
 
-def open_shard(source: str | IO[bytes], layout: SequenceLayout, view: int, name: str) -> pq.ParquetFile:
+def open_shard(
+    source: str | IO[bytes], layout: SequenceLayout, view: int, name: str
+) -> pq.ParquetFile:
     """Open a shard and check that its columns are those of `layout`.
 
     Raises:
