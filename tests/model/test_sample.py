@@ -1,14 +1,18 @@
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
+import model.train
 from model.config import Network
 from model.drawing import Strip, draw_sheet, wrap
 from model.sample import main, sample_codes
 from model.transformer import Transformer
+from tokens.dvae import Dvae, DvaeSizes
+from tokens.dvae_file import dvae_bytes
 from tokens.sequence import SequenceLayout
 
 NETWORK = Network(num_layers=6, width=64)
@@ -119,3 +123,29 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert main(["--run", str(tmp_path), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
+
+
+def test_draws_a_sheet_from_a_trained_run(
+    tmp_path: Path, write_corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From captions in words to a picture file, with true tokenizers of both kinds."""
+    layout = SequenceLayout(text_slots=6, grid_height=4, grid_width=4, image_vocab_size=24)
+    tokens = write_corpus(tmp_path / "tokens", layout=layout)
+    torch.manual_seed(0)
+    dvae = Dvae(DvaeSizes(vocab_size=24, hidden=8, decoder_init=6, blocks_per_group=1))
+    (tokens / "tokenizers" / "image.safetensors").write_bytes(dvae_bytes(dvae, {}))
+    vocabulary = files("tokens") / "data" / "text.json"
+    (tokens / "tokenizers" / "text.json").write_bytes(vocabulary.read_bytes())
+    run = tmp_path / "run"
+    train = ["--data", str(tokens), "--out", str(run), "--steps", "2", "--batch_size", "4"]
+    assert model.train.main(train) == 0
+
+    (tmp_path / "captions.txt").write_text("a red flower\n\na very long caption of many words\n")
+    sample = ["--run", str(run), "--captions", str(tmp_path / "captions.txt"), "--num", "3"]
+    sheets = []
+    for name, more in (("a.png", []), ("b.png", []), ("c.png", ["--seed", "5"])):
+        assert main([*sample, "--out", str(tmp_path / name), *more]) == 0
+        sheets.append(np.asarray(Image.open(tmp_path / name)))
+    assert "2 captions, 3 pictures each" in capsys.readouterr().out
+    assert np.array_equal(sheets[0], sheets[1]) and not np.array_equal(sheets[0], sheets[2])
+    assert sheets[0].shape[1] > 3 * 128
