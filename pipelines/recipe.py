@@ -45,7 +45,7 @@ class FetchSection:
     max_bytes: Annotated[int, Between(1, 2**31 - 1)] = 16 * 2**20
     """Bytes of one answer's body; between camo's 5 MB and imgproxy's none."""
     max_pixels: Annotated[int, Between(1, 89_478_485)] = 50_000_000
-    """Pixels of one picture before it is decoded (imgproxy's default; Pillow stops at 89 million)."""
+    """Pixels of a picture before it is decoded (imgproxy's default; Pillow ends at 89 million)."""
     retries: Annotated[int, Between(0, 10)] = 2
     """Further attempts after a failure that may pass (Scrapy's default)."""
     concurrency: Annotated[int, Between(1, 4_096)] = 64
