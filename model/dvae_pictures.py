@@ -81,7 +81,7 @@ def load_corpus(directory: str, side_px: int, max_decoded_bytes: int) -> Corpus:
         )
     digest = hashlib.sha256()
     for item in train:
-        digest.update(memoryview(item))
+        digest.update(item if isinstance(item, bytes) else item.tobytes())
     return Corpus(Pictures(tuple(train)), Pictures(tuple(held_out)), too_small, digest.hexdigest())
 
 

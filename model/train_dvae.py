@@ -7,6 +7,7 @@
 The flags' defaults are the paper's run: 3,000,000 updates of 512 pictures. `--preset small` is the
 run that made the bundled weights. A GPU is used when there is one. Beside `--out` the run keeps
 `<out>.checkpoint`, from which the same command goes on to the same bits, and `<out>.metrics.jsonl`.
+A run that SIGINT or SIGTERM stops saves its state and writes its weights as they are.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def train(arguments: argparse.Namespace) -> int:
     run = DvaeRun(config, corpus.train, device, initial)
     stopped = _run_updates(run, arguments, _identity(config, corpus, arguments.init))
     if stopped:
+        _write_weights(run, corpus, arguments)
+        print(f"stopped at step {run.step}: the same command goes on from there")
         return 128 + stopped
     _finish(run, corpus, arguments)
     return 0
@@ -121,7 +124,6 @@ def _run_updates(run: DvaeRun, arguments: argparse.Namespace, identity: dict[str
                 run.save(checkpoint, identity)
                 saved_s = time.monotonic()
             if watch.number:
-                print(f"stopped at step {run.step}: the same command goes on from there")
                 return watch.number
     return 0
 
@@ -144,14 +146,24 @@ class SignalWatch:
             signal.signal(number, handler)
 
 
-def _finish(run: DvaeRun, corpus: Corpus, arguments: argparse.Namespace) -> None:
-    """Write the averaged weights, then measure the file as the encode stage will read it."""
-    config = run.config
-    details = {"training": asdict(config), "pictures": len(corpus.train)}
+def _write_weights(run: DvaeRun, corpus: Corpus, arguments: argparse.Namespace) -> None:
+    """Write the averaged weights of the updates done so far."""
+    details: dict[str, Any] = {
+        "training": asdict(run.config),
+        "updates": run.step,
+        "pictures": len(corpus.train),
+    }
     if arguments.licence:
         details["licence"] = arguments.licence
     data = dvae_bytes(run.averaged(), details)
     write_atomic(arguments.out, data)
+    print(f"{arguments.out}: {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+
+
+def _finish(run: DvaeRun, corpus: Corpus, arguments: argparse.Namespace) -> None:
+    """Write the weights, then measure the file as the encode stage will read it."""
+    config = run.config
+    _write_weights(run, corpus, arguments)
     model = read_dvae(str(arguments.out)).model
     model.on(run.device)
     originals = held_out_crops(corpus.held_out, config.side_px, limit=1024)
@@ -159,7 +171,6 @@ def _finish(run: DvaeRun, corpus: Corpus, arguments: argparse.Namespace) -> None
     if arguments.picture is not None:
         shown = held_out_crops(corpus.held_out, config.side_px, limit=PICTURES_SHOWN)
         write_atomic(arguments.picture, picture_png(shown, reconstruct(model, shown)[0]))
-    print(f"{arguments.out}: {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     print(score_line(score(originals, rebuilt, codes, config.vocab_size), config.vocab_size))
 
 

@@ -30,16 +30,38 @@ def weights_file(tmp_path: Path, model: Dvae) -> str:
 
 
 def pictures(count: int, side_px: int = 32) -> np.ndarray:
-    shape = (count, side_px, side_px, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    """Pictures of random blocks of 8 x 8 pixels."""
+    blocks = (count, -(-side_px // 8), -(-side_px // 8), 3)
+    coarse = np.random.default_rng(0).integers(0, 256, blocks, dtype=np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :side_px, :side_px]
 
 
-def test_codes_do_not_depend_on_the_batch(weights_file: str) -> None:
-    tokenizer = load_image_tokenizer(weights_file)
+def test_codes_do_not_depend_on_the_batch() -> None:
+    tokenizer = load_image_tokenizer("bundled")
     together = tokenizer.encode(pictures(7))
     alone = np.concatenate([tokenizer.encode(picture[None]) for picture in pictures(7)])
     assert np.array_equal(together, alone)
-    assert len(np.unique(together)) > 3
+    assert len(np.unique(together)) > 20
+
+
+def test_the_bundled_tokenizer_makes_16_x_16_codes_of_128_px() -> None:
+    tokenizer = load_image_tokenizer("bundled")
+    assert (tokenizer.name, tokenizer.vocab_size, tokenizer.grid(128)) == (
+        "bundled",
+        1024,
+        (16, 16),
+    )
+    assert tokenizer.licence
+
+
+def test_the_bundled_tokenizer_draws_a_red_square_on_white() -> None:
+    picture = np.full((1, 128, 128, 3), 255, np.uint8)
+    picture[0, 32:96, 32:96] = (220, 20, 30)
+    tokenizer = load_image_tokenizer("bundled")
+    drawn = tokenizer.decode(tokenizer.encode(picture)).astype(int)
+    assert np.abs(drawn[0, 44:84, 44:84].mean(axis=(0, 1)) - (220, 20, 30)).max() < 50
+    assert drawn[0, :20].min() > 220
+    assert np.square((drawn - picture) / 255).mean() < 10**-1.8
 
 
 def test_codes_do_not_depend_on_the_threads(weights_file: str) -> None:
@@ -149,7 +171,9 @@ def not_finite(weights: Weights) -> Weights:
     ("change", "message"),
     [
         pytest.param(
-            lack_one, r"lacks the weight decoder\.blocks\.group_2\.block_1\.id_path\.w", id="lacking"
+            lack_one,
+            r"lacks the weight decoder\.blocks\.group_2\.block_1\.id_path\.w",
+            id="lacking",
         ),
         pytest.param(
             lambda weights: weights | {"encoder.blocks.extra.w": torch.zeros(1)},

@@ -33,7 +33,7 @@ class DvaeFile:
     """What a weights file holds."""
 
     model: Dvae
-    """In float32, on the CPU, in evaluation mode; the decoder is empty where `decodes` is false."""
+    """In float32, on the CPU, for use; its decoder is random where `decodes` is false."""
 
     decodes: bool
     """The file has the decoder as well as the encoder."""
@@ -80,12 +80,12 @@ def parse_dvae(data: bytes, origin: str) -> DvaeFile:
     about = _about(data, origin)
     sizes = _stated_sizes(about, origin) or _sizes_of(tensors, origin)
     decodes = any(name.startswith("decoder.") for name in tensors)
-    with torch.device("meta"):
+    with torch.device("meta"):  # no memory is taken before the file is known to be whole
+        shapes = Dvae(sizes)
+    _check(tensors, shapes.state_dict() if decodes else _encoder_names(shapes), origin)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
         model = Dvae(sizes)
-    expected = model.state_dict() if decodes else _encoder_names(model)
-    _check(tensors, expected, origin)
-    floats = {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
-    model.load_state_dict(floats, strict=decodes, assign=True)
+    model.load_state_dict(tensors, strict=decodes)
     sha256 = hashlib.sha256(data).hexdigest()
     return DvaeFile(model.eval().requires_grad_(False), decodes, sha256, about.get("details", {}))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Protocol
 
 import numpy as np
@@ -18,10 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokens.dvae_file import DvaeFile, parse_dvae, read_dvae
+from tokens.bundled import BUNDLED, DVAE_FILE, locate
+from tokens.dvae_file import DvaeFile, read_dvae
 
-BUNDLED = "bundled"
-BUNDLED_FILE = "dvae.safetensors"
 PUBLISHED_AT = "https://cdn.openai.com/dall-e/encoder.pkl"
 BATCH_ON_GPU = 32
 
@@ -155,11 +153,8 @@ def load_image_tokenizer(path: str, device: str = "cpu") -> DvaeTokenizer:
         FileNotFoundError: there is no such file.
         ValueError: it is not a dVAE.
     """
-    if path == BUNDLED:
-        data = files("tokens").joinpath("data", BUNDLED_FILE).read_bytes()
-        return DvaeTokenizer(parse_dvae(data, f"the bundled {BUNDLED_FILE}"), BUNDLED, device)
     try:
-        file = read_dvae(path)
+        file = read_dvae(locate(path, DVAE_FILE))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"the image tokenizer {path} is not there: give a dVAE as safetensors by "
