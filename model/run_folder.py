@@ -96,11 +96,13 @@ class RunFolder:
                     "choose another --out, or the same settings to go on with it"
                 )
             recorded_data.check_successor(data)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(self.path.glob("[!.]*")):
             raise ValueError(f"{self.path} is not empty and holds no run; choose another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._copy_tokenizers(corpus.folder)
+        tokenizers = {name: _read_tokenizer(corpus.folder, name) for name in TOKENIZERS}
+        self.tokenizers.mkdir(parents=True, exist_ok=True)
         self._write(run, data)
+        for name, content in tokenizers.items():
+            _replace(self.tokenizers / name, content)
 
     def read(self) -> tuple[Run, DataRecord]:
         """Raises ValueError where the folder is not a run's."""
@@ -127,19 +129,6 @@ class RunFolder:
         model.load_state_dict(found.tensors["ema"])
         return model.to(device).eval(), int(found.state["step"])
 
-    def _copy_tokenizers(self, corpus_folder: str) -> None:
-        self.tokenizers.mkdir(exist_ok=True)
-        for name in TOKENIZERS:
-            filesystem, path = fsspec.url_to_fs(join_url(corpus_folder, "tokenizers", name))
-            if not (self.tokenizers / name).exists():
-                try:
-                    data = filesystem.cat_file(path)
-                except FileNotFoundError:
-                    raise ValueError(
-                        f"{path} is not there: sampling will need it; build the tokens again"
-                    ) from None
-                _replace(self.tokenizers / name, data)
-
     def _write(self, run: Run, data: DataRecord) -> None:
         document: dict[str, Any] = run.to_document()
         document["data"] = {name: getattr(data, name) for name in data.__slots__}
@@ -149,6 +138,18 @@ class RunFolder:
             "numpy": np.__version__,
         }
         _replace(self.config, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _read_tokenizer(corpus_folder: str, name: str) -> bytes:
+    url = join_url(corpus_folder, "tokenizers", name)
+    filesystem, path = fsspec.url_to_fs(url)
+    try:
+        content: bytes = filesystem.cat_file(path)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{url} is not there, and sampling will need it; build the tokens again"
+        ) from None
+    return content
 
 
 def _replace(path: Path, data: bytes) -> None:

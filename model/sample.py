@@ -7,7 +7,8 @@ writes one sheet: the pictures of each caption side by side, the caption under t
 drawn one after another from the model's probabilities, at temperature 1 and from the whole
 vocabulary unless told otherwise, as in the paper (Ramesh et al. 2021, section 2.6; without its
 choice of the best of 512). Picture j of a caption has seed `seed + j`, and comes out the same in
-whatever company it is drawn. On two CPU cores 16 pictures of 256 codes take about ten seconds.
+whatever company it is drawn. With the tiny preset 16 pictures of 256 codes take two seconds of one
+CPU core, and the image tokenizer's decoder its own time.
 """
 
 import argparse

@@ -255,3 +255,4 @@ def test_refuses_a_corpus_without_its_tokenizers(
     (tokens_folder / "tokenizers" / "image.safetensors").unlink()
     assert main(["--data", str(tokens_folder), "--out", str(tmp_path / "run")]) == 2
     assert "image.safetensors is not there" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
