@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tokens.image import ImageTokenizer, load_image_tokenizer
 
 from pipelines import progress, shuffle
 from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
@@ -26,6 +25,7 @@ from pipelines.steps import Job, Step, Stopwatch
 from tokens.bundled import IMAGE_FILE, TEXT_FILE
 from tokens.crops import centre_crop, listing2_crop
 from tokens.draw import keyed_generator
+from tokens.image import ImageTokenizer, load_image_tokenizer
 from tokens.manifest import KEPT, FileEntry, Manifest, read_table
 from tokens.pixels import read_stored
 from tokens.sequence import SequenceLayout, code_dtype

@@ -28,9 +28,10 @@ def _render_twins(tokens: TokenFigures) -> str:
     if not tokens.decoded:
         return '<p class="soft">None of the pairs that were looked at is in the shards read.</p>'
     return (
-        f"<p>Left the centre of the stored picture, right what {tokens.grid_height} \u00d7 "
-        f"{tokens.grid_width} codes of {escape(tokens.image_tokenizer)} keep of it. A training "
-        f"pair's codes are of a crop near the centre.</p>{render_decoded(tokens.decoded)}"
+        "<p>Left the centre of the stored picture, right what "
+        f"{tokens.grid_height} \u00d7 {tokens.grid_width} codes of the image tokenizer "
+        f"<code>{escape(tokens.image_tokenizer)}</code> keep of it. A training pair's codes are "
+        f"of a crop near the centre.</p>{render_decoded(tokens.decoded)}"
     )
 
 
