@@ -91,6 +91,7 @@ class PictureHandler(SimpleHTTPRequestHandler):
 
 class PictureServer(ThreadingHTTPServer):
     daemon_threads = True  # a connection that a fetcher keeps open must not keep us alive
+    request_queue_size = 256  # of the default 5 a fetcher's burst of dials would be refused
 
 
 def open_server(folder: Path, port: int) -> PictureServer:

@@ -1,7 +1,9 @@
 """The bundled sample is what the demo needs, and its server is hostile where it says so."""
 
+import contextlib
 import csv
 import importlib
+import socket
 import struct
 import subprocess
 import sys
@@ -102,7 +104,8 @@ def test_every_other_row_with_a_caption_is_fetched(fetched):
     outcomes = Counter(fetched["outcome"].to_pylist())
     captions = fetched["caption"].to_pylist()
     assert outcomes["caption_empty"] == captions.count("")
-    assert outcomes["ok"] == len(captions) - len(HOSTILE_OUTCOMES) - outcomes["caption_empty"]
+    expected = len(captions) - len(HOSTILE_OUTCOMES) - outcomes["caption_empty"]
+    assert outcomes["ok"] == expected, outcomes
 
 
 def test_one_row_stands_twice(fetched):
@@ -165,6 +168,12 @@ def test_the_huge_picture_is_a_true_png_in_a_small_file(base_url):
 def test_the_server_gives_nothing_from_outside_its_folder(base_url, path):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(f"{base_url}/{path}")
+
+
+def test_a_burst_of_dials_waits_for_a_busy_server_instead_of_being_refused():
+    with serve.open_server(SAMPLE, 0) as server, contextlib.ExitStack() as dials:
+        for _ in range(100):  # nobody accepts them yet
+            dials.enter_context(socket.create_connection(server.server_address, timeout=2))
 
 
 def test_the_server_says_in_one_line_that_a_port_is_taken(base_url, capsys):
