@@ -103,6 +103,8 @@ def _describe_stage(
 
 def sum_seconds(folder: str, entries: Sequence[FileEntry]) -> float | None:
     """Seconds that the records beside the files tell, or None where none of them does."""
+    if not entries:
+        return None
     filesystem, path = fsspec.url_to_fs(folder)
     records = filesystem.cat([join_url(path, f"{e.name}.json") for e in entries], on_error="omit")
     sides = (json.loads(records[name]).get("side", {}) for name in sorted(records))

@@ -1,0 +1,80 @@
+"""What a worker process tells its parent."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from pipelines import local, progress
+from pipelines.commit import Output, Written, commit_file
+from pipelines.refused import ContactRequired
+
+
+@dataclass(frozen=True)
+class CountLetters:
+    """Writes a file per word; "stranger" and "broken" are words that fail."""
+
+    folder: str
+
+    def output(self, item: str) -> Output:
+        return Output(self.folder, item)
+
+    def rows(self, item: str) -> int:
+        return len(item)
+
+    def __call__(self, item: str) -> None:
+        if item == "stranger":
+            raise ContactRequired
+        if item == "broken":
+            raise ValueError("the word is broken")
+        commit_file(self.output(item), lambda sink: None, Written(len(item)))
+        progress.advance(len(item))
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """The parent's end of a worker that runs in a thread of this process."""
+    monkeypatch.setattr(local, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(local, "_raised", [])
+    ours, theirs = multiprocessing.Pipe()
+    thread = threading.Thread(target=local.serve, args=(theirs,))
+    thread.start()
+    yield ours
+    ours.close()
+    thread.join(30)
+    theirs.close()
+    progress.attach(None)
+    assert not thread.is_alive()
+
+
+def answers(worker: Connection, folder: Path, *words: str) -> list[tuple[str, object]]:
+    """Everything that the worker says of one share."""
+    worker.send((CountLetters(str(folder)), words))
+    said = [worker.recv()]
+    while said[-1][0] == "rows":
+        said.append(worker.recv())
+    return said
+
+
+def test_rows_are_told_as_they_end_and_then_the_share(worker: Connection, tmp_path: Path) -> None:
+    assert answers(worker, tmp_path, "one", "three") == [("rows", 3), ("rows", 5), ("done", None)]
+
+
+def test_an_item_that_is_done_is_not_done_again(worker: Connection, tmp_path: Path) -> None:
+    answers(worker, tmp_path, "one")
+    assert answers(worker, tmp_path, "one", "two") == [("rows", 3), ("done", None)]
+
+
+def test_a_missing_contact_is_the_users_to_mend(worker: Connection, tmp_path: Path) -> None:
+    (said,) = answers(worker, tmp_path, "stranger")
+    assert said[0] == "refused"
+    assert "--contact is missing" in str(said[1])
+
+
+def test_any_other_exception_fails_the_build_by_name(worker: Connection, tmp_path: Path) -> None:
+    (said,) = answers(worker, tmp_path, "broken")
+    assert said == ("failed", "ValueError: the word is broken")
