@@ -1,6 +1,6 @@
 """The whole way on the bundled clip art: serve, build, train, sample. `make demo` runs it.
 
-    python examples/demo.py             # minutes on 2 cores; again: goes on from what is there
+    python examples/demo.py             # 8 minutes on 2 cores; again: goes on from what is there
     python examples/demo.py --fresh     # throws the last demo away first
     python examples/demo.py --serve     # only serves the sample, until it is interrupted
 
@@ -128,7 +128,7 @@ def run_demo(out: Path, minutes: float, fresh: bool) -> None:
     shutil.copyfile(out / "corpus" / "report.html", out / "report.html")
     run_step(
         "model/train.py", "--data", str(corpus / "tokens"), "--out", str(run),
-        "--preset", "tiny", "--minutes", f"{minutes:g}",
+        "--preset", "tiny", "--batch_size", "8", "--minutes", f"{minutes:g}",
     )  # fmt: skip
     run_step(
         "model/sample.py", "--run", str(run), "--captions", captions,
@@ -144,7 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--out", type=Path, default=ROOT / "demo", metavar="FOLDER", help="where everything goes")
-    add("--minutes", type=float, default=4.0, help="training time, minutes over all starts")
+    add("--minutes", type=float, default=6.5, help="training time, minutes over all starts")
     add("--fresh", action="store_true", help="throw away what an earlier demo left in the folder")
     add("--serve", action="store_true", help="only serve the sample, until interrupted")
     return parser
