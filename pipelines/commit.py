@@ -64,6 +64,11 @@ def make_key(*parts: str) -> str:
     return make_digest(*parts)[:8]
 
 
+def unit_output(folder: str, index: int, *parts: str) -> Output:
+    """Where a unit's table goes that `parts` decide: "00012-1a2b3c4d.parquet"."""
+    return Output(folder, f"{index:05d}-{make_key(*parts)}.parquet", index=index)
+
+
 def hash_entries(entries: tuple[FileEntry, ...]) -> str:
     """One digest of a list of committed files."""
     return make_digest(*(f"{entry.name} {entry.sha256}" for entry in entries))
@@ -167,10 +172,11 @@ def put_text(url: str, text: str) -> None:
 
 def put_bytes(url: str, data: bytes) -> None:
     """Replace a file in one step."""
-    _put(url, lambda file: _write_all(file, data))
+    _put(url, lambda file: write_all(file, data))
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """A file's whole content, as a `Writer` wants it."""
     file.write(data)
 
 

@@ -185,8 +185,9 @@ class EncodeUnit:
         watch = Stopwatch()
         cuts = shuffle.read_cuts(self.cuts)
         pieces: dict[str, pa.Table] = {}
+        pairs, splits = self._kept(item)
         for split in shuffle.SPLITS:
-            kept = self._kept(item, split)
+            kept = pairs.filter(pc.equal(splits, split))
             if len(kept):
                 pieces |= self._encode_split(kept, split, cuts[split])
         commit_file(
@@ -206,11 +207,13 @@ class EncodeUnit:
             pieces |= shuffle.split_by_shard(table, keys, cuts, f"{split}/view{view}")
         return pieces
 
-    def _kept(self, item: UnitPair, split: str) -> pa.Table:
+    def _kept(self, item: UnitPair) -> tuple[pa.Table, pa.ChunkedArray]:
+        """The unit's kept pairs, read once for all splits, and the split of each."""
         decided = read_table(self.decisions_folder, item.decisions, ("reason", "split"))
-        keep = pc.and_(pc.equal(decided["reason"], KEPT), pc.equal(decided["split"], split))
+        keep = pc.equal(decided["reason"], KEPT)
         columns = ("pair_id", "caption", "image", *PROVENANCE.names)
-        return read_table(self.pairs_folder, item.pairs, columns).filter(keep)
+        pairs = read_table(self.pairs_folder, item.pairs, columns)
+        return pairs.filter(keep), decided["split"].filter(keep)
 
 
 def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:

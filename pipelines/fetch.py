@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from pipelines import progress
-from pipelines.commit import Output, Written, commit_table, hash_entries, make_key
+from pipelines.commit import Output, Written, commit_table, hash_entries, unit_output
 from pipelines.corpus import Build
 from pipelines.imaging import DecodeLimits, decode_image, pixel_hash, store_image
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
@@ -181,8 +181,7 @@ class FetchUnit:
     image: StoredImage
 
     def output(self, item: FileEntry) -> Output:
-        name = f"{item.index:05d}-{make_key(self.section_sha256, item.sha256)}.parquet"
-        return Output(self.folder, name, index=item.index)
+        return unit_output(self.folder, item.index, self.section_sha256, item.sha256)
 
     def rows(self, item: FileEntry) -> int:
         return item.rows

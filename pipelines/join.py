@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.commit import Output, require_record
-from tokens.manifest import FileEntry, join_url
+from pipelines.commit import Output
+from tokens.manifest import join_url
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("unit", "<u4"), ("row", "<u4"), ("flag", "u1")])
 """A 128-bit key as two big-endian halves, where it stands, and one free byte."""
@@ -86,11 +86,6 @@ def _read_slice(url: str, index: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         start, stop = np.frombuffer(file.read(16), "<u8").tolist()
         file.seek(8 + 8 * length + start * dtype.itemsize)
         return np.frombuffer(file.read((stop - start) * dtype.itemsize), dtype)
-
-
-def require_all(outputs: Sequence[Output]) -> tuple[FileEntry, ...]:
-    """The records of files that must all be committed by now."""
-    return tuple(require_record(output) for output in outputs)
 
 
 def join_folder(stage_folder: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from filters.signals import SIGNAL_TYPES, SIGNALS
 from filters.signals.signal import Signal
 from pipelines import progress
-from pipelines.commit import Output, Written, commit_table, hash_entries, make_key
+from pipelines.commit import Output, Written, commit_table, hash_entries, unit_output
 from pipelines.corpus import Build
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.steps import Job, Step, Stopwatch
@@ -105,8 +105,7 @@ class ScoreUnit:
     signals: tuple[str, ...]
 
     def output(self, item: FileEntry) -> Output:
-        name = f"{item.index:05d}-{make_key(self.section_sha256, item.sha256)}.parquet"
-        return Output(self.folder, name, index=item.index)
+        return unit_output(self.folder, item.index, self.section_sha256, item.sha256)
 
     def rows(self, item: FileEntry) -> int:
         return item.rows

@@ -22,6 +22,7 @@ from pipelines.commit import (
     commit_table,
     hash_entries,
     make_key,
+    unit_output,
 )
 from pipelines.corpus import Build
 from pipelines.join import Keys
@@ -175,8 +176,7 @@ class DecideUnit:
 
     def output(self, item: SignalUnit) -> Output:
         files = (item.pairs.sha256, item.signals.sha256, *(o.name for o in self.duplicates))
-        name = f"{item.index:05d}-{make_key(self.section_sha256, *files)}.parquet"
-        return Output(self.folder, name, index=item.index)
+        return unit_output(self.folder, item.index, self.section_sha256, *files)
 
     def rows(self, item: SignalUnit) -> int:
         return item.pairs.rows

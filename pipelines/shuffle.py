@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipelines import join, progress
-from pipelines.commit import Output, Written, commit_file, make_key
+from pipelines.commit import Output, Written, commit_file, make_key, write_all
 from tokens.manifest import KEPT, FileEntry, join_url, read_table
 from tokens.sequence import SequenceLayout
 from tokens.shards import SHARD_ROWS, shard_schema, write_shard
@@ -102,18 +102,14 @@ class CutShards:
                 cuts[split] += every_cut(found, before[split])
                 before[split] += len(found)
             progress.advance(len(keys))
-        text = json.dumps(dict(zip(SPLITS, cuts, strict=True)))
-        commit_file(self.output(item), lambda sink: write_text(sink, text), Written(sum(before)))
+        data = json.dumps(dict(zip(SPLITS, cuts, strict=True))).encode()
+        commit_file(self.output(item), lambda sink: write_all(sink, data), Written(sum(before)))
 
 
 def every_cut(keys: join.Keys, before: int) -> list[str]:
     """Keys that open a shard, as 32 hex digits, in a sorted piece that follows `before` keys."""
     opening = keys[-before % SHARD_ROWS :: SHARD_ROWS]
     return [f"{high:016x}{low:016x}" for high, low in opening[["high", "low"]].tolist()]
-
-
-def write_text(sink: IO[bytes], text: str) -> None:
-    sink.write(text.encode())
 
 
 def read_cuts(cuts: Output) -> dict[str, list[str]]:

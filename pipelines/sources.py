@@ -22,9 +22,9 @@ from pipelines.commit import (
     Written,
     commit_table,
     current_manifest,
-    make_key,
     publish,
     read_record,
+    unit_output,
 )
 from tokens.manifest import FileEntry, Manifest, join_url
 
@@ -284,9 +284,8 @@ def _cut_source(
     rows = read_rows(source) if limit is None else islice(read_rows(source), max(0, limit))
     start = 0
     while unit := list(islice(rows, unit_rows)):
-        key = make_key(digest, str(number), str(start), str(len(unit)))
         index = first_unit + start // unit_rows
-        output = Output(folder, f"{index:05d}-{key}.parquet", index=index)
+        output = unit_output(folder, index, digest, str(number), str(start), str(len(unit)))
         yield read_record(output) or _write_unit(output, unit, number, start)
         start += len(unit)
 

@@ -7,17 +7,12 @@ from dataclasses import dataclass
 import fsspec
 
 from pipelines.commit import current_manifest, hash_entries
+from pipelines.corpus import FOLDERS as STAGE_FOLDERS
 from tokens.manifest import FileEntry, Manifest, join_url
 
 BUILT, NOT_BUILT, OUT_OF_DATE = "built", "not built", "out of date"
 
-FOLDERS = {
-    "read": "rows",
-    "fetch": "pairs",
-    "score": "signals",
-    "select": "decisions",
-    "encode": "tokens",
-}
+FOLDERS = {"read": "rows", **STAGE_FOLDERS}
 """Where each stage writes, in the order in which they run."""
 
 INPUTS: Mapping[str, Mapping[str, str]] = {
