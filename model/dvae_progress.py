@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from model.dvae_checkpoint import write_atomic
 from model.dvae_config import DvaeTraining
 from model.dvae_loss import perplexity
 from model.dvae_run import StepResult
+from model.records import drop_records_after
 
 Say = Callable[[str], None]
 
@@ -81,13 +81,3 @@ def duration(seconds: float) -> str:
     """Hours, minutes and seconds: 3725 -> 1:02:05."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def drop_records_after(path: Path, step: int) -> None:
-    """Forget the records of updates that a resumed run is going to make again."""
-    if not path.exists():
-        return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    if len(kept) < len(lines):
-        write_atomic(path, "".join(kept).encode())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from model.records import drop_records_after
+
 logger = logging.getLogger(__name__)
 
 
@@ -16,7 +18,7 @@ class Progress:
     def __init__(self, metrics: Path, tensorboard: Path, steps_done: int) -> None:
         """Go on after `steps_done`; what an interrupted run wrote beyond it is dropped."""
         self._metrics = metrics
-        _drop_after(metrics, steps_done)
+        drop_records_after(metrics, steps_done)
         self._writer = SummaryWriter(str(tensorboard), purge_step=steps_done + 1)
 
     def write(self, step: int, values: Mapping[str, float], line: str) -> None:
@@ -29,14 +31,6 @@ class Progress:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _drop_after(metrics: Path, steps_done: int) -> None:
-    if not metrics.exists():
-        return
-    lines = metrics.read_text().splitlines()
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= steps_done]
-    metrics.write_text("".join(f"{line}\n" for line in kept))
 
 
 def training_line(step: int, values: Mapping[str, float], remaining_s: float) -> str:
