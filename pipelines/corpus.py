@@ -88,6 +88,13 @@ def _settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
         max_retries=limits.retries,
         total_concurrency=limits.concurrency,
         host_concurrency=limits.per_host_concurrency,
+        host_delay_s=limits.host_delay_s,
+        host_budget_s=limits.host_budget_s,
+        decode_timeout_s=limits.decode_timeout_s,
+        verify_hash=limits.verify_hash,
+        optout_lists=limits.optout_lists,
+        blocklists=limits.blocklists,
+        workers=args.direct_num_workers,
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import xxhash
@@ -18,7 +18,7 @@ import xxhash
 from pipelines import progress
 from pipelines.commit import Output, Written, commit_table, hash_entries, unit_output
 from pipelines.corpus import Build
-from pipelines.imaging import DecodeLimits, decode_image, pixel_hash, store_image
+from pipelines.imaging import DecodeLimits, StoredImage, decode_image, pixel_hash, store_image
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.refused import Refused
@@ -46,6 +46,9 @@ PAIRS_SCHEMA = pa.schema(
         pa.field("url_final", pa.string()),
         pa.field("content_type", pa.string()),
         pa.field("http_status", pa.int32()),
+        pa.field("robots", pa.string()),  # allowed, none or disallowed: what robots.txt said
+        pa.field("signal", pa.string()),  # what decided, where the outcome alone does not say
+        pa.field("hash_matches", pa.bool_()),  # null where the input names no digest
     ]
 )
 """One row per input row; what only a picture has is null unless `outcome` is `ok`."""
@@ -53,16 +56,6 @@ PAIRS_SCHEMA = pa.schema(
 BATCH_ROWS = 256
 
 PACKAGES = ("aiohttp", "numpy", "opencv-python-headless", "pillow", "pyarrow", "xxhash")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """How a picture is kept."""
-
-    side_px: int = 288
-    """Short side in pixels, never enlarged: all that Listing 2 of Ramesh et al. 2021 needs."""
-    image_format: Literal["jpeg", "png"] = "jpeg"
-    """JPEG of quality 95, or PNG for line art."""
 
 
 def fetch_rows(
@@ -136,7 +129,7 @@ async def _fetch_pictures(
         pairs[index].update(found)
         on_done(1)
 
-    with ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode") as threads:
+    with ThreadPoolExecutor(2, thread_name_prefix="decode") as threads:
         await fetch_each([pair["url"] for pair in pairs], settings, receive)
 
 

@@ -70,6 +70,16 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredImage:
+    """How a picture is kept."""
+
+    side_px: int = 288
+    """Short side in pixels, never enlarged: all that Listing 2 of Ramesh et al. 2021 needs."""
+    image_format: Literal["jpeg", "png"] = "jpeg"
+    """JPEG of quality 95, or PNG for line art."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """A picture as a person would see it."""
 

@@ -52,6 +52,19 @@ class FetchSection:
     """Fetches that one process has under way."""
     per_host_concurrency: Annotated[int, Between(1, 4_096)] = 2
     """Fetches that one process has under way at one host, out of politeness."""
+    host_delay_s: Annotated[float, Between(0, 3_600)] = 1.0
+    """Least seconds between two requests to a host that hosts.toml does not name (Heritrix: 3)."""
+    host_budget_s: Annotated[float, Between(1, 86_400)] = 600.0
+    """Seconds that a unit waits for one host's turn; later rows end as host_deferred."""
+    decode_timeout_s: Annotated[float, Between(0.1, 3_600)] = 10.0
+    """Seconds for one picture's decoding."""
+    verify_hash: Literal["require", "record", "off"] = "require"
+    """What a table's sha256 or md5 column is for: other bytes are refused, marked, or not looked at
+    (split-view poisoning: Carlini et al. 2023, arXiv 2302.10149)."""
+    optout_lists: tuple[str, ...] = ()
+    """Files of URLs, hosts and SHA-256 digests that are left alone, one a line."""
+    blocklists: tuple[str, ...] = ()
+    """Files of SHA-256 or MD5 digests of pictures of which nothing may be kept, one a line."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -9,11 +9,12 @@ Exception
 
 
 class Refused(Exception):
-    """The row ends with `reason`."""
+    """The row ends with `reason`; `signal` says what decided, where the reason alone does not."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, signal: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.signal = signal
 
 
 class BlockedAddress(Refused, OSError):

@@ -36,9 +36,16 @@ ROWS_SCHEMA = pa.schema(
         pa.field("caption", pa.string()),
         pa.field("license", pa.string()),
         pa.field("invalid_utf8", pa.bool_(), nullable=False),
+        pa.field("expected_hash", pa.string()),  # "sha256:<hex>" or "md5:<hex>" of the bytes
+        pa.field("outcome", pa.string()),  # how an earlier fetch ended; null: to be fetched
+        pa.field("signal", pa.string()),  # what that fetch said of it
+        pa.field("shard", pa.string()),  # file that holds the picture already (fsspec URL)
+        pa.field("member", pa.string()),  # which picture of that file
     ]
 )
 """A row as its source gives it; bytes that are no UTF-8 are shown as U+FFFD and marked."""
+
+UNKNOWN = ("expected_hash", "outcome", "signal", "shard", "member")
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_FIELD_BYTES = 16 << 20
@@ -305,6 +312,7 @@ def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
             "caption": [text for text, _ in captions],
             "license": [text for text, _ in licences],
             "invalid_utf8": [bad for _, bad in captions],
+            **{name: pa.nulls(len(rows), pa.string()) for name in UNKNOWN},
         },
         schema=ROWS_SCHEMA,
     )

@@ -60,6 +60,10 @@ class Fetched:
     http_status: int | None = None
     content_type: str | None = None
     """As the server gave it: what the bytes are is for the decoder to say."""
+    signal: str | None = None
+    """What decided, where the outcome alone does not say: "X-Robots-Tag: noai"."""
+    robots: str | None = None
+    """What robots.txt of the last host said: `allowed`, `none` (there is none) or `disallowed`."""
 
 
 @dataclass(frozen=True, slots=True)

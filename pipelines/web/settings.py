@@ -5,7 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pipelines.web.addresses import AddressGuard
 
-MAY_BE_ZERO = ("max_redirects", "max_retries", "retry_wait_s", "max_retry_after_s")
+MAY_BE_ZERO = (
+    "max_redirects",
+    "max_retries",
+    "retry_wait_s",
+    "max_retry_after_s",
+    "host_delay_s",
+    "host_delay_factor",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +49,42 @@ class FetchSettings:
     """Further attempts after a failure that may pass (Scrapy)."""
     retry_wait_s: float = 0.5
     """Seconds before the first further attempt; doubles. A server's Retry-After goes before it."""
-    max_retry_after_s: float = 30.0
-    """Longest Retry-After, in seconds, that is waited for. A unit of rows stays open as long as its
-    slowest row, so beyond it the row ends as it is and `pipelines.retry` asks again."""
+    max_retry_after_s: float = 300.0
+    """Longest Retry-After, in seconds, that is waited for (Heritrix's cap of Crawl-delay); beyond
+    it the row ends as it is and `pipelines.retry` asks again."""
+    workers: int = 1
+    """Processes that fetch at the same time: each takes its share of a host's rate."""
     host_concurrency: int = 2
-    """Requests at a time to one host; a literal address in `guard.allow_networks` has no limit."""
+    """Requests at a time to one host from one process; a literal address in
+    `guard.allow_networks` has no limit and no delay."""
+    host_delay_s: float = 1.0
+    """Least seconds between two requests to a host that `hosts.toml` does not name, all workers
+    together (Heritrix waits 3 s)."""
+    host_delay_factor: float = 5.0
+    """A host is left alone for this many times as long as its last answer took (Heritrix)."""
+    max_host_delay_s: float = 30.0
+    """Longest pause between two requests to one host, in seconds (Heritrix)."""
+    host_budget_s: float = 600.0
+    """Seconds that a unit of rows waits for one host's turn at most; rows whose turn would come
+    later end as `host_deferred`, which `pipelines.retry` takes up."""
     max_host_failures: int = 20
     """Dials in a row that one host may leave without an answer; its other rows then end as
     `host_circuit_open`. At two at a time a dead host costs 200 s at most, not the whole build."""
     total_concurrency: int = 64
     """Requests at a time to all hosts, and the bodies that are held at once."""
-    decode_threads: int = 2
-    """Pictures decoded at a time: one while the event loop waits, one while it works."""
+    decode_processes: int = 1
+    """Processes that decode for one process that fetches."""
+    decode_timeout_s: float = 10.0
+    """Seconds for one picture's decoding; its process is killed then and started again."""
+    decode_memory_bytes: int = 2 * 2**30
+    """Address space of a process that decodes (RLIMIT_AS)."""
+    optout_lists: tuple[str, ...] = ()
+    """Files (fsspec URLs) of URLs, hosts and SHA-256 digests that are left alone."""
+    blocklists: tuple[str, ...] = ()
+    """Files of SHA-256 or MD5 digests of pictures of which nothing may be kept."""
+    verify_hash: str = "require"
+    """What a digest in the input table is for: `require` that the bytes have it, `record` whether
+    they do, or `off`."""
 
     def __post_init__(self) -> None:
         for limit in fields(self):

@@ -9,8 +9,8 @@ import pytest
 import xxhash
 from PIL import Image
 
-from pipelines.fetch import PAIRS_SCHEMA, StoredImage, fetch_rows, make_pair_id
-from pipelines.imaging import pixel_hash
+from pipelines.fetch import PAIRS_SCHEMA, fetch_rows, make_pair_id
+from pipelines.imaging import StoredImage, pixel_hash
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.refused import ContactRequired
 from pipelines.sources import ROWS_SCHEMA, make_rows_table
@@ -75,6 +75,9 @@ def test_fills_every_column_of_a_picture(server: FaultServer, settings: FetchSet
         "url_final": server.url("/noise.png"),
         "content_type": None,
         "http_status": 200,
+        "robots": None,
+        "signal": None,
+        "hash_matches": None,
     }
 
 
