@@ -1,262 +1,167 @@
 """A web server that misbehaves on purpose, for tests and for trying a build's limits.
 
     python -m pipelines.web.faultserver --port 8000
-    curl -i http://127.0.0.1:8000/gzip
+    curl -i http://127.0.0.1:8000/two_lengths
 
-Raw asyncio, because it sends what no web framework would let it send. `/` lists the paths.
+Raw asyncio, because it sends what no web framework would let it send. `/` lists the paths;
+`/random/<n>` answers with a seeded mix of them. A client that begins with a TLS handshake gets
+something else than TLS, or with `--tls hang` nothing at all.
 """
 
 import argparse
 import asyncio
-import gzip
+import ssl
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
-import cv2
-import numpy as np
+from pipelines.web.fault_answers import missing
+from pipelines.web.fault_exchange import Exchange, Fault, picture
+from pipelines.web.fault_waits import FOR_EVER_S
+from pipelines.web.faults import PATHS, Mix, menu
 
-DRIP_S = 0.2
+__all__ = ["FaultServer", "fault_server", "picture"]
+
 TLS_HELLO = b"\x16"
-
-
-@cache
-def picture() -> bytes:
-    """A JPEG of 96 x 64 pixels, a few hundred bytes."""
-    ramp = np.linspace(0, 255, 96, dtype=np.uint8)
-    pixels = np.broadcast_to(ramp[None, :, None], (64, 96, 3))
-    return bytes(cv2.imencode(".jpg", np.ascontiguousarray(pixels))[1])
-
-
-class Exchange:
-    """One request and the wire to answer it on."""
-
-    def __init__(
-        self, writer: asyncio.StreamWriter, path: str, query: dict[str, str], hit: int
-    ) -> None:
-        self.writer, self.path, self.query, self.hit = writer, path, query, hit
-
-    def raw(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    def head(self, status: str, *headers: str) -> None:
-        self.raw("\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1"))
-
-    def reply(self, status: str, body: bytes, *headers: str) -> None:
-        """A well-formed response."""
-        self.head(status, f"Content-Length: {len(body)}", *headers)
-        self.raw(body)
-
-    def picture(self, *headers: str) -> None:
-        self.reply("200 OK", picture(), "Content-Type: image/jpeg", *headers)
-
-
-Fault = Callable[[Exchange], Awaitable[None]]
-
-
-async def ok(exchange: Exchange) -> None:
-    """a picture"""
-    exchange.picture()
-
-
-async def missing(exchange: Exchange) -> None:
-    """404"""
-    exchange.reply("404 Not Found", b"gone")
-
-
-async def status(exchange: Exchange) -> None:
-    """the status of ?code=, with ?retry_after= where it is given"""
-    after = exchange.query.get("retry_after")
-    headers = [] if after is None else [f"Retry-After: {after}"]
-    code = exchange.query.get("code", "500")
-    exchange.reply(f"{code} Told", b"" if code in ("204", "304") else b"no", *headers)
-
-
-async def page(exchange: Exchange) -> None:
-    """an HTML page where a picture was promised"""
-    exchange.reply("200 OK", b"<!DOCTYPE html><p>Buy this domain", "Content-Type: image/jpeg")
-
-
-async def empty(exchange: Exchange) -> None:
-    """a body of no bytes"""
-    exchange.reply("200 OK", b"")
-
-
-async def drip(exchange: Exchange) -> None:
-    """one byte of body now and then, for ever"""
-    exchange.head("200 OK", "Content-Length: 1000000")
-    while not exchange.writer.is_closing():
-        exchange.raw(b"\xff")
-        await exchange.writer.drain()
-        await asyncio.sleep(DRIP_S)
-
-
-async def header_drip(exchange: Exchange) -> None:
-    """one byte of header now and then, for ever"""
-    exchange.raw(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    while not exchange.writer.is_closing():
-        exchange.raw(b"a")
-        await exchange.writer.drain()
-        await asyncio.sleep(DRIP_S)
-
-
-async def silence(exchange: Exchange) -> None:
-    """no answer at all"""
-    await asyncio.sleep(3600)
-
-
-async def endless(exchange: Exchange) -> None:
-    """a body without a length and without an end"""
-    exchange.head("200 OK")
-    while not exchange.writer.is_closing():
-        exchange.raw(bytes(64 * 1024))
-        await exchange.writer.drain()
-
-
-async def huge(exchange: Exchange) -> None:
-    """a Content-Length of ten terabytes"""
-    exchange.head("200 OK", f"Content-Length: {10**13}")
-
-
-async def short(exchange: Exchange) -> None:
-    """a body that ends before its Content-Length"""
-    exchange.head("200 OK", f"Content-Length: {len(picture())}")
-    exchange.raw(picture()[:100])
-
-
-async def packed(exchange: Exchange) -> None:
-    """a gzip body, although identity was asked for"""
-    exchange.reply("200 OK", gzip.compress(picture()), "Content-Encoding: gzip")
-
-
-async def flaky(exchange: Exchange) -> None:
-    """503 to every odd request, a picture to every even one"""
-    if exchange.hit % 2:
-        exchange.reply("503 Busy", b"later", "Retry-After: 0")
-    else:
-        exchange.picture()
-
-
-async def banner(exchange: Exchange) -> None:
-    """something that is not HTTP"""
-    exchange.raw(b"SSH-2.0-OpenSSH_9.6\r\n")
-
-
-async def hang_up(exchange: Exchange) -> None:
-    """the connection is closed without an answer"""
-
-
-async def redirect(exchange: Exchange) -> None:
-    """302 to the URL of ?to=, after ?after_s= seconds"""
-    await asyncio.sleep(float(exchange.query.get("after_s", 0)))
-    exchange.reply("302 Found", b"", f"Location: {exchange.query.get('to', '/ok')}")
-
-
-async def loop(exchange: Exchange) -> None:
-    """302 to itself"""
-    exchange.reply("302 Found", b"", "Location: /loop")
-
-
-async def nowhere(exchange: Exchange) -> None:
-    """302 without a Location"""
-    exchange.reply("302 Found", b"")
-
-
-async def opted_out(exchange: Exchange) -> None:
-    """a picture that ?tag= keeps from crawlers (default noai)"""
-    exchange.picture(f"X-Robots-Tag: {exchange.query.get('tag', 'noai')}")
-
-
-async def opted_out_redirect(exchange: Exchange) -> None:
-    """302 to a picture, with X-Robots-Tag: noai on the way"""
-    exchange.reply("302 Found", b"", "Location: /ok", "X-Robots-Tag: noai")
-
-
-FAULTS: tuple[Fault, ...] = (
-    ok,
-    missing,
-    status,
-    page,
-    empty,
-    drip,
-    header_drip,
-    silence,
-    endless,
-    huge,
-    short,
-    packed,
-    flaky,
-    banner,
-    hang_up,
-    redirect,
-    loop,
-    nowhere,
-    opted_out,
-    opted_out_redirect,
-)
-PATHS: dict[str, Fault] = {f"/{fault.__name__}": fault for fault in FAULTS}
+KEPT_HEADS = 10_000
 
 
 class FaultServer:
-    """Serves FAULTS by name, and `pages` (path to bytes) as they are; counts what it is asked."""
+    """Serves the faults by name and counts what it is asked.
 
-    def __init__(self, pages: dict[str, bytes] | None = None) -> None:
-        self.pages = pages or {}
+    Args:
+        pages: path to bytes, served as they are; they go before the faults.
+        routes: path to a fault of the caller's own; they go before everything.
+        tls: serve HTTPS with this certificate instead of HTTP.
+        hangs_on_tls: leave a TLS handshake without an answer (where `tls` is None).
+        max_connections: further connections are reset while there are so many.
+        seed: of the mix at `/random/<n>`.
+    """
+
+    def __init__(
+        self,
+        pages: Mapping[str, bytes] | None = None,
+        *,
+        routes: Mapping[str, Fault] | None = None,
+        tls: ssl.SSLContext | None = None,
+        hangs_on_tls: bool = False,
+        max_connections: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.pages, self._routes = pages or {}, routes or {}
+        self._tls, self._hangs_on_tls = tls, hangs_on_tls
+        self._max_connections, self._mix = max_connections, Mix(seed)
         self.hits: Counter[str] = Counter()
         self.headers: list[str] = []
-        """The request heads as they came, newest last."""
+        """The last 10,000 request heads as they came, newest last."""
+        self.sent_bytes: Counter[str] = Counter()
+        """By path, of answers that have ended: more than arrived, by what the two kernels hold."""
+        self.open_connections, self.most_connections = 0, 0
         self.host, self.port = "", 0
 
     async def start(self, host: str, port: int = 0) -> asyncio.Server:
         """Listen; port 0 takes a free one."""
-        server = await asyncio.start_server(self._serve, host, port)
+        server = await asyncio.start_server(self._serve, host, port, ssl=self._tls, backlog=1024)
         self.host, self.port = server.sockets[0].getsockname()[:2]
         return server
 
-    def url(self, path: str) -> str:
-        """Where `path` ("/ok") is served."""
-        return f"http://{self.host}:{self.port}{path}"
+    def url(self, path: str, host: str | None = None) -> str:
+        """Where `path` ("/ok") is served; `host` is a name that leads there."""
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{host or self.host}:{self.port}{path}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open_connections += 1
+        self.most_connections = max(self.most_connections, self.open_connections)
         try:
-            first = await reader.readexactly(1)
-            if first == TLS_HELLO:
-                writer.write(b"this is no TLS\r\n")
+            if self.open_connections > (self._max_connections or self.open_connections):
+                Exchange(writer, "", {}, 0, "").reset()
             else:
-                head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                await self._answer(writer, head)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                await self._converse(reader, writer)
+        except (OSError, EOFError, asyncio.LimitOverrunError):
             pass  # the client has heard enough
         finally:
+            self.open_connections -= 1
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter, head: str) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        goes_on = True
+        while goes_on:
+            first = await reader.readexactly(1)
+            if first == TLS_HELLO:
+                await self._meet_tls(writer)
+                return
+            head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            goes_on = await self._answer(writer, head)
+            await writer.drain()
+
+    async def _meet_tls(self, writer: asyncio.StreamWriter) -> None:
+        if self._hangs_on_tls:
+            await asyncio.sleep(FOR_EVER_S)
+        writer.write(b"this is no TLS\r\n")
+        await writer.drain()
+
+    async def _answer(self, writer: asyncio.StreamWriter, head: str) -> bool:
+        """Answer one request; the connection may carry another."""
         target = urlsplit(head.split(" ")[1])
-        self.headers.append(head)
-        self.hits[target.path] += 1
+        self._note(head, target.path)
         query = {name: values[-1] for name, values in parse_qs(target.query).items()}
-        exchange = Exchange(writer, target.path, query, self.hits[target.path])
-        if target.path in PATHS:
-            await PATHS[target.path](exchange)
-        elif target.path in self.pages:
-            exchange.reply("200 OK", self.pages[target.path])
-        elif target.path == "/":
-            exchange.reply("200 OK", _menu().encode(), "Content-Type: text/plain")
+        exchange = Exchange(writer, target.path, query, self.hits[target.path], _host(head))
+        try:
+            await self._fault(target.path)(exchange)
+        finally:
+            self.sent_bytes[target.path] += exchange.sent_bytes
+        return exchange.keeps_alive and "connection: close" not in head.lower()
+
+    def _note(self, head: str, path: str) -> None:
+        self.hits[path] += 1
+        self.headers.append(head)
+        if len(self.headers) > 2 * KEPT_HEADS:
+            del self.headers[:KEPT_HEADS]
+
+    def _fault(self, path: str) -> Fault:
+        if path in self._routes:
+            return self._routes[path]
+        if path in self.pages or path == "/":
+            return self._page
+        return self._mix if path.startswith("/random/") else PATHS.get(path, missing)
+
+    async def _page(self, exchange: Exchange) -> None:
+        if exchange.path in self.pages:
+            exchange.reply("200 OK", self.pages[exchange.path])
         else:
-            await missing(exchange)
+            exchange.reply("200 OK", menu().encode(), "Content-Type: text/plain")
 
 
 @contextmanager
 def fault_server(
-    host: str = "127.0.0.1", pages: dict[str, bytes] | None = None
+    host: str = "127.0.0.1",
+    pages: Mapping[str, bytes] | None = None,
+    *,
+    routes: Mapping[str, Fault] | None = None,
+    tls: ssl.SSLContext | None = None,
+    hangs_on_tls: bool = False,
+    max_connections: int | None = None,
+    seed: int = 0,
 ) -> Iterator[FaultServer]:
     """A server on a free port, in a thread of its own, until the block ends."""
-    faults = FaultServer(pages)
+    faults = FaultServer(
+        pages,
+        routes=routes,
+        tls=tls,
+        hangs_on_tls=hangs_on_tls,
+        max_connections=max_connections,
+        seed=seed,
+    )
+    with _running(faults, host):
+        yield faults
+
+
+@contextmanager
+def _running(faults: FaultServer, host: str) -> Iterator[None]:
     ready, done = threading.Event(), asyncio.Event()
     running: list[asyncio.AbstractEventLoop] = []
 
@@ -272,26 +177,26 @@ def fault_server(
     try:
         if not ready.wait(10):
             raise OSError(f"cannot listen on {host}")
-        yield faults
+        yield
     finally:
         if running:
             running[0].call_soon_threadsafe(done.set)
         thread.join(10)
 
 
-def _menu() -> str:
-    return "".join(f"{path:20} {fault.__doc__}\n" for path, fault in PATHS.items())
+def _host(head: str) -> str:
+    """The name that the request was sent to, without its port."""
+    lines = (line.partition(":") for line in head.lower().split("\r\n")[1:])
+    return next((value.strip().partition(":")[0] for name, _, value in lines if name == "host"), "")
 
 
-async def _serve_for_ever(host: str, port: int) -> None:
-    faults = FaultServer()
+async def _serve_for_ever(faults: FaultServer, host: str, port: int) -> None:
     server = await faults.start(host, port)
-    print(f"serving on {faults.url('/')}\n{_menu()}", end="", flush=True)
+    print(f"serving on {faults.url('/')}\n{menu()}", end="", flush=True)
     await server.serve_forever()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until interrupted."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.web.faultserver",
         description="A web server that misbehaves on purpose.",
@@ -299,10 +204,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
-    options = parser.parse_args(argv)
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0: a free one")
+    parser.add_argument("--seed", type=int, default=0, help="of the mix at /random/<n>")
+    parser.add_argument(
+        "--tls", choices=("banner", "hang"), default="banner", help="what a TLS handshake gets"
+    )
+    parser.add_argument(
+        "--max_connections", type=int, help="reset further connections while there are so many"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until interrupted."""
+    options = _parser().parse_args(argv)
+    faults = FaultServer(
+        hangs_on_tls=options.tls == "hang",
+        max_connections=options.max_connections,
+        seed=options.seed,
+    )
     try:
-        asyncio.run(_serve_for_ever(options.host, options.port))
+        asyncio.run(_serve_for_ever(faults, options.host, options.port))
     except KeyboardInterrupt:
         return 130
     except OSError as err:
