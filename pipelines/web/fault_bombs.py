@@ -1,6 +1,6 @@
 """Small answers that unpack to a quarter of a gigabyte, in every encoding that HTTP has a name for.
 
-Scrapy tests itself with files of the same kinds; these are made at first use, in a second or so.
+Scrapy tests itself with files of the same kinds; these are made at first use.
 """
 
 import struct
@@ -13,6 +13,10 @@ BOMB_BYTES = 256 * 2**20
 BLOCK = bytes(2**20)
 GZIP, ZLIB = 31, 15
 """Window bits by which zlib knows the two formats."""
+GZIP_HEAD = bytes.fromhex("1f8b08000000000002ff")
+ZLIB_HEAD = bytes.fromhex("78da")
+ZEROS_CRC = 0x2A0E7DBB
+"""CRC-32 of BOMB_BYTES zeros."""
 PNG_SIDE_PX = 50_000
 
 
@@ -85,10 +89,13 @@ def _gzip(data: bytes) -> bytes:
 
 @cache
 def deflated_zeros(window_bits: int) -> bytes:
-    """BOMB_BYTES zeros in zlib's format or in gzip's."""
-    packer = zlib.compressobj(level=1, wbits=window_bits)
-    blocks = [packer.compress(BLOCK) for _ in range(BOMB_BYTES // len(BLOCK))]
-    return b"".join(blocks) + packer.flush()
+    """BOMB_BYTES zeros in zlib's format or in gzip's: one packed block again and again."""
+    packer = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS)
+    block = packer.compress(BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = block * (BOMB_BYTES // len(BLOCK)) + packer.flush()
+    if window_bits == GZIP:
+        return GZIP_HEAD + packed + struct.pack("<II", ZEROS_CRC, BOMB_BYTES)
+    return ZLIB_HEAD + packed + struct.pack(">I", (BOMB_BYTES % 65_521) << 16 | 1)
 
 
 def zstd_zeros() -> bytes:

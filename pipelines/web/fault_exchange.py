@@ -17,9 +17,16 @@ class Exchange:
     """One request and the wire to answer it on."""
 
     def __init__(
-        self, writer: asyncio.StreamWriter, path: str, query: dict[str, str], hit: int, host: str
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        path: str,
+        query: dict[str, str],
+        hit: int,
+        host: str,
     ) -> None:
-        self.writer, self.path, self.query, self.hit, self.host = writer, path, query, hit, host
+        self.reader, self.writer = reader, writer
+        self.path, self.query, self.hit, self.host = path, query, hit, host
         self.sent_bytes = 0
         self.keeps_alive = False
         """The answer was whole, so that the connection can carry another request."""
@@ -42,9 +49,12 @@ class Exchange:
 
     def reset(self) -> None:
         """End the connection with RST."""
-        wire = self.writer.get_extra_info("socket")
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.writer.transport.abort()
+        reset(self.writer)
+
+    async def hang(self) -> None:
+        """Send what is written so far, then nothing until the client has gone."""
+        await self.writer.drain()
+        await self.reader.read()
 
     async def repeat(self, data: bytes, every_s: float = 0.0) -> None:
         """Send `data` again and again until the client has gone."""
@@ -52,6 +62,13 @@ class Exchange:
             self.raw(data)
             await self.writer.drain()
             await asyncio.sleep(every_s)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close the connection with RST."""
+    wire = writer.get_extra_info("socket")
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    writer.transport.abort()
 
 
 Fault = Callable[[Exchange], Awaitable[None]]

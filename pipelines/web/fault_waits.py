@@ -1,11 +1,8 @@
 """Servers that take for ever: each would hold a client that counts seconds between two reads."""
 
-import asyncio
-
 from pipelines.web.fault_exchange import Exchange, Fault
 
 DRIP_S = 0.2
-FOR_EVER_S = 3600.0
 
 
 async def drip(exchange: Exchange) -> None:
@@ -28,22 +25,20 @@ async def header_drip(exchange: Exchange) -> None:
 
 async def silence(exchange: Exchange) -> None:
     """no answer at all"""
-    await asyncio.sleep(FOR_EVER_S)
+    await exchange.hang()
 
 
 async def half_a_body(exchange: Exchange) -> None:
     """the first bytes of a body, and then silence"""
     exchange.head("200 OK", "Content-Length: 1000000")
     exchange.raw(b"\xff\xd8\xff")
-    await exchange.writer.drain()
-    await asyncio.sleep(FOR_EVER_S)
+    await exchange.hang()
 
 
 async def banner_and_silence(exchange: Exchange) -> None:
     """the first line of another protocol, and then silence"""
     exchange.raw(b"SSH-2.0-OpenSSH_9.6\r\n")
-    await exchange.writer.drain()
-    await asyncio.sleep(FOR_EVER_S)
+    await exchange.hang()
 
 
 async def continue_flood(exchange: Exchange) -> None:

@@ -19,8 +19,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from pipelines.web.fault_answers import missing
-from pipelines.web.fault_exchange import Exchange, Fault, picture
-from pipelines.web.fault_waits import FOR_EVER_S
+from pipelines.web.fault_exchange import Exchange, Fault, picture, reset
 from pipelines.web.faults import PATHS, Mix, menu
 
 __all__ = ["FaultServer", "fault_server", "picture"]
@@ -78,11 +77,13 @@ class FaultServer:
         self.most_connections = max(self.most_connections, self.open_connections)
         try:
             if self.open_connections > (self._max_connections or self.open_connections):
-                Exchange(writer, "", {}, 0, "").reset()
+                reset(writer)
             else:
                 await self._converse(reader, writer)
         except (OSError, EOFError, asyncio.LimitOverrunError):
             pass  # the client has heard enough
+        except asyncio.CancelledError:
+            pass  # the server ends; asyncio 3.11 would print a traceback for each connection
         finally:
             self.open_connections -= 1
             writer.close()
@@ -92,24 +93,27 @@ class FaultServer:
         while goes_on:
             first = await reader.readexactly(1)
             if first == TLS_HELLO:
-                await self._meet_tls(writer)
+                await self._meet_tls(reader, writer)
                 return
             head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            goes_on = await self._answer(writer, head)
+            goes_on = await self._answer(reader, writer, head)
             await writer.drain()
 
-    async def _meet_tls(self, writer: asyncio.StreamWriter) -> None:
+    async def _meet_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._hangs_on_tls:
-            await asyncio.sleep(FOR_EVER_S)
+            await reader.read()  # until the client has gone
         writer.write(b"this is no TLS\r\n")
         await writer.drain()
 
-    async def _answer(self, writer: asyncio.StreamWriter, head: str) -> bool:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str
+    ) -> bool:
         """Answer one request; the connection may carry another."""
         target = urlsplit(head.split(" ")[1])
         self._note(head, target.path)
         query = {name: values[-1] for name, values in parse_qs(target.query).items()}
-        exchange = Exchange(writer, target.path, query, self.hits[target.path], _host(head))
+        hit, host = self.hits[target.path], _host(head)
+        exchange = Exchange(reader, writer, target.path, query, hit, host)
         try:
             await self._fault(target.path)(exchange)
         finally:
