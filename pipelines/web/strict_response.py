@@ -1,0 +1,43 @@
+"""A response that belongs to its request, and a server that is not listened to for ever.
+
+Two things that aiohttp lets pass and Go's net/http does not:
+
+- A server may answer twice. On a kept connection the second answer would be taken for the next
+  request's, and so on: from then on every row of the host would get its neighbour's picture.
+- A server may send interim answers (1xx) before the one that counts (RFC 9110, 15.2). A flood of
+  them would keep a core busy up to the deadline.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+
+MAX_INTERIM = 5
+"""Interim answers to one request (Go's net/http allows as many)."""
+
+
+class StrictResponse(aiohttp.ClientResponse):
+    """Refuses an answer from before the request, and more than MAX_INTERIM interim ones."""
+
+    async def start(self, connection: "Connection") -> aiohttp.ClientResponse:
+        protocol: Any = connection.protocol
+        if len(protocol):  # nothing was read since the request was written: this is older
+            raise aiohttp.ServerDisconnectedError("an answer that nobody asked for")
+        read, heads = protocol.read, 0
+
+        async def read_few() -> Any:
+            nonlocal heads
+            heads += 1
+            if heads > MAX_INTERIM + 1:
+                raise HttpProcessingError(code=400, message="too many interim answers")
+            return await read()
+
+        protocol.read = read_few  # the one step that aiohttp takes for each head
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
