@@ -1,4 +1,4 @@
-"""Source tables to work units: any CSV, TSV, JSON Lines or Parquet with a url and a caption column.
+"""Sources to work units: any table with a url and a caption column, any folder of img2dataset's.
 
 The driver reads each source once, in order, and cuts it by position into units of rows, each a
 small Parquet file in `DIR/rows`. A unit's name is made of the source's hash and the unit's row
@@ -7,15 +7,12 @@ range, so the same list gives the same units, and nothing downstream depends on 
 
 import csv
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import IO, Any
+from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.commit import (
     Output,
@@ -26,6 +23,11 @@ from pipelines.commit import (
     read_record,
     unit_output,
 )
+from pipelines.img2dataset_folder import hash_folder, read_folder
+from pipelines.source import Cell, Row
+from pipelines.source import Columns as Columns
+from pipelines.source import Source as Source
+from pipelines.source_tables import read_delimited, read_jsonl, read_parquet
 from tokens.manifest import FileEntry, Manifest, join_url
 
 ROWS_SCHEMA = pa.schema(
@@ -45,58 +47,19 @@ ROWS_SCHEMA = pa.schema(
 )
 """A row as its source gives it; bytes that are no UTF-8 are shown as U+FFFD and marked."""
 
-UNKNOWN = ("expected_hash", "outcome", "signal", "shard", "member")
-
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-MAX_FIELD_BYTES = 16 << 20
-"""A longer field in a CSV file is an unclosed quotation mark, not a caption."""
-
-csv.field_size_limit(MAX_FIELD_BYTES)
-
-Row = tuple[bytes | str | None, bytes | str | None, bytes | str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of the columns that a source table has."""
-
-    url: str = "url"
-    caption: str = "caption"
-    license: str = "license"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One input table."""
-
-    url: str
-    columns: Columns = field(default_factory=Columns)
-
-    @property
-    def format(self) -> str:
-        """csv, tsv, jsonl or parquet, by the file's name (.gz and .zst aside)."""
-        name = self.url.removesuffix(".gz").removesuffix(".zst")
-        ending = name.rpartition(".")[2].lower()
-        known = {
-            "csv": "csv",
-            "tsv": "tsv",
-            "jsonl": "jsonl",
-            "ndjson": "jsonl",
-            "parquet": "parquet",
-        }
-        if ending not in known:
-            raise ValueError(
-                f"{self.url}: the ending .{ending} is none of .csv .tsv .jsonl .parquet "
-                "(.gz and .zst may follow); rename the file after what it holds"
-            )
-        return known[ending]
+EARLIER_FETCH = ("outcome", "signal", "shard", "member")
+"""What only a row has that was fetched before; null for one that was not."""
 
 
 def hash_source(source: Source) -> str:
-    """SHA-256 of the file as it stands; raises FileNotFoundError with the name."""
+    """SHA-256 of the file or folder as it stands; raises FileNotFoundError with the name."""
+    if source.is_folder:
+        return hash_folder(source.url)
     filesystem, path = fsspec.url_to_fs(source.url)
     if not filesystem.isfile(path):
-        raise FileNotFoundError(f"{source.url} is not there: --input takes a file that exists")
+        raise FileNotFoundError(
+            f"{source.url} is not there: --input takes a file or an img2dataset folder that exists"
+        )
     digest = hashlib.sha256()
     with filesystem.open(path, "rb") as file:
         while block := file.read(1 << 22):
@@ -105,97 +68,22 @@ def hash_source(source: Source) -> str:
 
 
 def read_rows(source: Source) -> Iterator[Row]:
-    """(url, caption, license) of each row, in order.
+    """Each row, in order.
 
-    Raises ValueError, naming the file and the place, when the table cannot be read or
-    has no such column.
+    Raises:
+        ValueError: the table or folder cannot be read, or has no such column; names the place.
     """
+    if source.is_folder:
+        yield from read_folder(source)
+        return
     filesystem, path = fsspec.url_to_fs(source.url)
-    readers = {"parquet": _read_parquet, "jsonl": _read_jsonl}
-    reader = readers.get(source.format, _read_delimited)
+    readers = {"parquet": read_parquet, "jsonl": read_jsonl}
+    reader = readers.get(source.format, read_delimited)
     with filesystem.open(path, "rb", compression="infer") as file:
         try:
             yield from reader(file, source)
         except (pa.ArrowException, csv.Error, EOFError, OSError, UnicodeDecodeError) as err:
             raise ValueError(f"{source.url} cannot be read as {source.format}: {err}") from err
-
-
-def _read_delimited(file: IO[bytes], source: Source) -> Iterator[Row]:
-    # Latin-1 maps every byte to one character, so that bytes that are no UTF-8 come through.
-    lines = (line.decode("latin-1") for line in file)
-    delimiter = DELIMITERS[source.format]
-    if source.format == "tsv":
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter)
-    header = [name.removeprefix("\xef\xbb\xbf") for name in next(reader, [])]
-    places = [_find(header, name, source) for name in _wanted(source, header)]
-    for cells in reader:
-        if cells:
-            yield _pick([cell.encode("latin-1") for cell in cells], places)
-
-
-def _pick(cells: Sequence[bytes], places: Sequence[int | None]) -> Row:
-    """The wanted cells of a row; a row that is too short lacks its last ones."""
-    url, caption, licence = (
-        cells[place] if place is not None and place < len(cells) else None for place in places
-    )
-    return url, caption, licence
-
-
-def _wanted(source: Source, header: Sequence[str]) -> tuple[str, str, str | None]:
-    columns = source.columns
-    return columns.url, columns.caption, columns.license if columns.license in header else None
-
-
-def _find(header: Sequence[str], name: str | None, source: Source) -> int | None:
-    if name is None:
-        return None
-    if name not in header:
-        raise ValueError(
-            f"{source.url} has no column {name!r}; it has "
-            f"{', '.join(map(repr, header)) or 'none'}: "
-            "name the right ones with --url_column and --caption_column"
-        )
-    return header.index(name)
-
-
-def _read_jsonl(file: IO[bytes], source: Source) -> Iterator[Row]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as err:
-            raise ValueError(f"{source.url}, line {number}, is not JSON: {err}") from err
-        if not isinstance(record, dict):
-            raise ValueError(f"{source.url}, line {number}, is no JSON object")
-        if number == 1:
-            _find(list(record), source.columns.url, source)
-            _find(list(record), source.columns.caption, source)
-        columns = source.columns
-        yield (
-            _as_text(record.get(columns.url)),
-            _as_text(record.get(columns.caption)),
-            _as_text(record.get(columns.license)),
-        )
-
-
-def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def _read_parquet(file: IO[bytes], source: Source) -> Iterator[Row]:
-    table = pq.ParquetFile(file)
-    header = table.schema_arrow.names
-    names = _wanted(source, header)
-    for name in names:
-        _find(header, name, source)
-    present = [name for name in names if name is not None]
-    for batch in table.iter_batches(batch_size=4096, columns=present):
-        texts = [batch.column(name).cast(pa.binary()).to_pylist() for name in present]
-        missing = [[None] * batch.num_rows] * (3 - len(present))
-        yield from zip(*texts, *missing, strict=True)
 
 
 def cut_rows(
@@ -303,7 +191,11 @@ def _write_unit(output: Output, rows: list[Row], source: int, start: int) -> Fil
 
 def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
     """Rows of one source from position `start` on, in ROWS_SCHEMA."""
-    urls, captions, licences = (list(map(_decode, column)) for column in zip(*rows, strict=True))
+    # A bare tuple may lack the last ones.
+    columns = dict(zip(Row._fields, zip(*(Row(*row) for row in rows), strict=True), strict=True))
+    urls, captions, licences = (
+        [_decode(cell) for cell in columns[name]] for name in ("url", "caption", "license")
+    )
     return pa.table(
         {
             "source": pa.repeat(pa.scalar(source, pa.int32()), len(rows)),
@@ -312,13 +204,13 @@ def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
             "caption": [text for text, _ in captions],
             "license": [text for text, _ in licences],
             "invalid_utf8": [bad for _, bad in captions],
-            **{name: pa.nulls(len(rows), pa.string()) for name in UNKNOWN},
+            **{name: columns[name] for name in ("expected_hash", *EARLIER_FETCH)},
         },
         schema=ROWS_SCHEMA,
     )
 
 
-def _decode(value: bytes | str | None) -> tuple[str | None, bool]:
+def _decode(value: Cell) -> tuple[str | None, bool]:
     """A value as text, and whether it was no UTF-8."""
     if value is None:
         return None, False
