@@ -1,50 +1,35 @@
 """The guarded fetcher: many URLs in, for each its bytes or the reason why there are none.
 
-    URL ── checked ──> host's place ──> one of all places ──> dial, guarded ──> headers ──> body
-                          ^                                                        │
-                          └──────────────── redirect, checked again ───────────────┘
+    URL ── checked ──> lists ──> robots.txt ──> host's turn ──> one of all places ──> dial, guarded
+             ^                                                                              │
+             └──── redirect, checked again ──── headers: opt-outs ──> body <────────────────┘
 
-A host's place is taken before one of all places, so a slow host never holds what others wait for.
-A body keeps its place among all until its taker is done with it: that bounds memory.
+A host's turn is waited for before one of all places is taken, so a slow host never holds what
+others wait for. A body keeps its place among all until its taker is done with it: that bounds
+memory.
 """
 
 import asyncio
-import logging
-import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from pipelines.ledger import OK
-from pipelines.refused import BlockedAddress, ContactRequired, Refused
-from pipelines.web.failures import reason_of
-from pipelines.web.hosts import HostGate
-from pipelines.web.optout import opts_out
-from pipelines.web.resolver import DeadlineResolver
-from pipelines.web.responses import (
-    MAY_PASS,
-    REDIRECTS,
-    refuse_encoding,
-    refuse_status,
-    retry_after_s,
-)
+from pipelines.refused import Refused
+from pipelines.web.answers import Answer
+from pipelines.web.bodies import read_picture, read_robots_body
+from pipelines.web.hosts import HostGates
+from pipelines.web.lists import Lists
+from pipelines.web.resolver import CachingResolver
+from pipelines.web.responses import MAY_PASS
+from pipelines.web.robots_cache import RobotsCache
+from pipelines.web.session import GuardedSession, ReadBody
 from pipelines.web.settings import FetchSettings
 from pipelines.web.urls import checked_url, redirect_target
-
-IDLE_CONNECTION_S = 4.0
-"""A kept connection costs a descriptor, and most hosts of a list have one row in a unit."""
-ACCEPT = "image/jpeg, image/png, image/webp, image/gif, */*;q=0.1"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +49,6 @@ class Fetched:
     """What decided, where the outcome alone does not say: "X-Robots-Tag: noai"."""
     robots: str | None = None
     """What robots.txt of the last host said: `allowed`, `none` (there is none) or `disallowed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    fetched: Fetched
-    location: str | None = None
-    retry_after_s: float | None = None
-    seconds: float = 0.0
 
 
 async def fetch_many(
@@ -99,6 +76,7 @@ async def fetch_each(
     urls: Sequence[str | None],
     settings: FetchSettings,
     receive: Callable[[int, Fetched], Awaitable[None]],
+    lists: Lists | None = None,
 ) -> None:
     """Fetch every URL and await `receive(index, fetched)` once for each, as they end.
 
@@ -109,7 +87,7 @@ async def fetch_each(
         async with client.fetching(url) as fetched:
             await receive(index, fetched)
 
-    async with Client(settings) as client:
+    async with Client(settings, lists=lists) as client:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for index, url in enumerate(urls):
@@ -119,43 +97,31 @@ async def fetch_each(
 
 
 class Client:
-    """One run's connections, host gates and places. Opened and closed in one event loop.
+    """One process's connections, caches, host gates and places; lives in one event loop.
 
     Args:
         resolver: stands in for the system's; what it answers is guarded like any other address.
+        lists: opt-out lists, asked about the URL of every hop.
     """
 
-    def __init__(self, settings: FetchSettings, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        settings: FetchSettings,
+        resolver: AbstractResolver | None = None,
+        lists: Lists | None = None,
+    ) -> None:
         self._settings = settings
-        self._places = asyncio.Semaphore(settings.total_concurrency)
-        self._gates: dict[str, HostGate] = {}
         self._resolver = resolver
-        self._contact_missing = False
+        self._lists = lists or Lists()
+        self._places = asyncio.Semaphore(settings.total_concurrency)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
         if self._resolver is None:
-            self._resolver = DeadlineResolver(settings.dns_timeout_s, settings.total_concurrency)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # the places are ours
-                resolver=self._resolver,
-                socket_factory=self._open_socket,
-                keepalive_timeout=IDLE_CONNECTION_S,
-            ),
-            headers={
-                "User-Agent": settings.user_agent,
-                "Accept": ACCEPT,
-                "Accept-Encoding": "identity",
-            },
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,  # a proxy out of the environment would dial beyond the guard
-            max_line_size=settings.max_header_bytes,
-            max_field_size=settings.max_header_bytes,
-            max_headers=settings.max_headers,
-        )
+            self._resolver = CachingResolver(settings.dns_timeout_s)
+        self._session = GuardedSession(settings, self._resolver)
+        self._gates = HostGates(settings)
+        self._robots = RobotsCache(self._ask_robots, settings.max_crawl_delay_s)
         return self
 
     async def __aexit__(
@@ -164,9 +130,15 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._robots.close()
         await self._session.close()
         assert self._resolver is not None
         await self._resolver.close()
+
+    @property
+    def has_free_place(self) -> bool:
+        """A row that is ready to be asked for would not have to wait."""
+        return not self._places.locked()
 
     @asynccontextmanager
     async def fetching(self, url: str | None) -> AsyncIterator[Fetched]:
@@ -179,117 +151,93 @@ class Client:
             target = checked_url(url or "", self._settings)
         except Refused as refused:
             return Fetched(refused.reason)
+        answer = await self._persist(target, place, self._ask_picture)
+        return Fetched(
+            answer.outcome,
+            answer.body,
+            str(answer.url),
+            answer.status,
+            answer.content_type,
+            answer.signal,
+            answer.robots,
+        )
+
+    async def _ask_robots(self, url: URL) -> Answer:
+        """A robots.txt: through every guard and the host's turn, like any other request."""
+        async with AsyncExitStack() as place:
+            return await self._persist(url, place, self._ask_robots_hop)
+
+    async def _persist(self, url: URL, place: AsyncExitStack, ask: "_Ask") -> Answer:
+        """The last of as many attempts as are worth making."""
         for attempt in range(self._settings.max_retries + 1):
-            answer = await self._follow(target, place)
+            answer = await self._follow(url, place, ask)
             wait_s = self._wait_s(answer, attempt)
             if wait_s is None:
                 break
             await asyncio.sleep(wait_s)
-        return answer.fetched
+        return answer
 
-    def _wait_s(self, answer: _Answer, attempt: int) -> float | None:
+    def _wait_s(self, answer: Answer, attempt: int) -> float | None:
         """Seconds until the next attempt, or None where there is none."""
-        fetched, settings = answer.fetched, self._settings
-        may_pass = fetched.outcome in ("connect_failed", "truncated_body") or (
-            fetched.outcome.startswith("http_") and fetched.http_status in MAY_PASS
+        settings = self._settings
+        may_pass = answer.outcome in ("connect_failed", "truncated_body") or (
+            answer.outcome.startswith("http_") and answer.status in MAY_PASS
         )
         asked_s = answer.retry_after_s or 0.0
-        if not may_pass or attempt == settings.max_retries or asked_s > settings.max_retry_after_s:
+        if answer.final or not may_pass or attempt == settings.max_retries:
+            return None
+        if asked_s > settings.max_retry_after_s:
             return None
         return max(asked_s, settings.retry_wait_s * 2.0**attempt)
 
-    async def _follow(self, url: URL, place: AsyncExitStack) -> _Answer:
+    async def _follow(self, url: URL, place: AsyncExitStack, ask: "_Ask") -> Answer:
         """One attempt: ask, and follow redirects within the limits of number and time."""
         left_s = self._settings.total_timeout_s
         for _ in range(self._settings.max_redirects + 1):
-            answer = await self._ask_in_turn(url, left_s, place)
+            try:
+                answer = await ask(url, left_s, place)
+            except Refused as refused:
+                return Answer(refused.reason, url, signal=refused.signal, final=True)
             if answer.location is None:
                 break
             left_s -= answer.seconds
             try:
                 url = redirect_target(url, answer.location, self._settings)
             except Refused as refused:
-                status = answer.fetched.http_status
-                return _Answer(Fetched(refused.reason, None, str(url), status))
+                return replace(answer, outcome=refused.reason, location=None)
         return answer
 
-    async def _ask_in_turn(self, url: URL, left_s: float, place: AsyncExitStack) -> _Answer:
-        gate = self._gate(url.raw_host or "")
+    async def _ask_picture(self, url: URL, left_s: float, place: AsyncExitStack) -> Answer:
+        text = str(url)
+        self._lists.refuse_url(text)
+        robots = await self._robots.robots(url)
         try:
-            async with gate.place():
-                await place.enter_async_context(self._places)
-                answer = await self._ask(url, left_s)
-                gate.record(answer.fetched.outcome)
+            robots.refuse(text)
         except Refused as refused:
-            return _Answer(Fetched(refused.reason, url_final=str(url)))
-        if answer.fetched.body is None:
+            state = "disallowed" if refused.reason == "robots_disallow" else None
+            return Answer(refused.reason, url, signal=refused.signal, robots=state, final=True)
+        answer = await self._ask_in_turn(url, left_s, place, read_picture, robots.crawl_delay_s)
+        return replace(answer, robots=robots.state)
+
+    async def _ask_robots_hop(self, url: URL, left_s: float, place: AsyncExitStack) -> Answer:
+        self._lists.refuse_url(str(url))
+        return await self._ask_in_turn(url, left_s, place, read_robots_body, 0.0)
+
+    async def _ask_in_turn(
+        self,
+        url: URL,
+        left_s: float,
+        place: AsyncExitStack,
+        read_body: ReadBody,
+        crawl_delay_s: float,
+    ) -> Answer:
+        gate = self._gates.gate(url.raw_host or "")
+        async with gate.turn(lambda: place.enter_async_context(self._places), crawl_delay_s):
+            answer = await self._session.ask(url, left_s, read_body)
+            gate.record(answer.outcome, answer.seconds, answer.retry_after_s)
+        if answer.body is None:
             await place.aclose()
         return answer
 
-    def _gate(self, host: str) -> HostGate:
-        if host not in self._gates:
-            self._gates[host] = HostGate(host, self._settings)
-        return self._gates[host]
 
-    async def _ask(self, url: URL, left_s: float) -> _Answer:
-        started = time.monotonic()
-        try:
-            async with asyncio.timeout(left_s):
-                async with self._session.get(url, allow_redirects=False) as response:
-                    answer = await self._read(response)
-        except Exception as error:  # a stranger's server: whatever it provokes costs one row
-            if self._contact_missing:
-                raise ContactRequired from error
-            reason = reason_of(error)
-            if reason == "internal_error":
-                logger.warning("internal_error: %s", url, exc_info=error)
-            answer = _Answer(Fetched(reason, url_final=str(url)))
-        return replace(answer, seconds=time.monotonic() - started)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> _Answer:
-        body, outcome, location = None, OK, None
-        try:
-            if response.status < 400 and opts_out(response.headers.getall("X-Robots-Tag", ())):
-                raise Refused("optout_header")
-            if response.status in REDIRECTS:
-                location = response.headers.get("Location", "")
-                raise Refused("too_many_redirects")  # unless there are redirects left
-            body = await self._body(response)
-        except Refused as refused:
-            outcome = refused.reason
-        content_type = response.headers.get("Content-Type")
-        return _Answer(
-            Fetched(outcome, body, str(response.url), response.status, content_type),
-            location,
-            retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC)),
-        )
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        refuse_status(response.status)
-        refuse_encoding(response.headers.get("Content-Encoding", ""))
-        if (response.content_length or 0) > self._settings.max_body_bytes:
-            raise Refused("body_too_large")
-        body = bytearray()
-        try:
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._settings.max_body_bytes:
-                    raise Refused("body_too_large")
-        except (aiohttp.ClientError, ConnectionError) as err:
-            raise Refused("truncated_body") from err
-        if not body:
-            raise Refused("empty_body")
-        return bytes(body)
-
-    def _open_socket(self, address_info: AddrInfoType) -> socket.socket:
-        """The guard's place: called with the very address that is dialled, for every dial."""
-        family, kind, protocol, _, address = address_info
-        host, port = str(address[0]), int(address[1])
-        guard = self._settings.guard
-        reason = guard.refusal(host, port)
-        if reason is not None:
-            raise BlockedAddress(reason)
-        if self._settings.contact is None and not guard.allows_by_hand(host):
-            self._contact_missing = True  # aiohttp loses the type of what is raised here
-            raise BlockedAddress("ssrf_blocked")
-        return socket.socket(family, kind, protocol)
+_Ask = Callable[[URL, float, AsyncExitStack], Awaitable[Answer]]

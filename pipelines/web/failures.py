@@ -38,6 +38,12 @@ def reason_of(error: BaseException) -> str:
     return "internal_error"
 
 
+def never_connected(error: BaseException) -> bool:
+    """The request ended before a connection stood: at the name, the guard, the dial or TLS."""
+    kinds = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Refused)
+    return any(isinstance(cause, kinds) for cause in causes(error))
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """`error` and every exception that it wraps, each once."""
     seen: set[int] = set()

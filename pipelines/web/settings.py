@@ -55,21 +55,23 @@ class FetchSettings:
     workers: int = 1
     """Processes that fetch at the same time: each takes its share of a host's rate."""
     host_concurrency: int = 2
-    """Requests at a time to one host from one process; a literal address in
-    `guard.allow_networks` has no limit and no delay."""
+    """Requests at a time to a host that `hosts.toml` does not name, all workers together and at
+    least one each; a literal address in `guard.allow_networks` has no limit and no delay."""
     host_delay_s: float = 1.0
     """Least seconds between two requests to a host that `hosts.toml` does not name, all workers
     together (Heritrix waits 3 s)."""
     host_delay_factor: float = 5.0
     """A host is left alone for this many times as long as its last answer took (Heritrix)."""
     max_host_delay_s: float = 30.0
-    """Longest pause between two requests to one host, in seconds (Heritrix)."""
+    """Longest that `host_delay_factor` leaves a host alone, in seconds (Heritrix)."""
+    max_crawl_delay_s: float = 300.0
+    """Longest Crawl-delay of a robots.txt that is obeyed, in seconds (Heritrix)."""
     host_budget_s: float = 600.0
     """Seconds that a unit of rows waits for one host's turn at most; rows whose turn would come
     later end as `host_deferred`, which `pipelines.retry` takes up."""
     max_host_failures: int = 20
     """Dials in a row that one host may leave without an answer; its other rows then end as
-    `host_circuit_open`. At two at a time a dead host costs 200 s at most, not the whole build."""
+    `host_circuit_open`, until one tries again after five minutes."""
     total_concurrency: int = 64
     """Requests at a time to all hosts, and the bodies that are held at once."""
     decode_processes: int = 1

@@ -25,7 +25,25 @@ def checked_url(text: str, settings: FetchSettings) -> URL:
             `ssrf_blocked` where the host is an address that the guard refuses.
     """
     text = text.strip()
-    if not text or len(text) > settings.max_url_chars or _CONTROL.search(text):
+    if len(text) > settings.max_url_chars:
+        raise Refused("bad_url")
+    url = normal_url(text)
+    try:
+        _check_host(url.raw_host or "", url.port or 0, settings)
+    except ValueError as err:  # a malformed literal
+        raise Refused("bad_url") from err
+    return url
+
+
+def normal_url(text: str) -> URL:
+    """`text` in the one form in which URLs are asked and compared: scheme and host in lower case,
+    no default port, no fragment, what no URL may hold quoted.
+
+    Raises:
+        Refused: `scheme_not_allowed`, `userinfo_refused` or `bad_url`.
+    """
+    text = text.strip()
+    if not text or _CONTROL.search(text):
         raise Refused("bad_url")
     try:
         parts, url = urlsplit(text), URL(text)
@@ -35,7 +53,6 @@ def checked_url(text: str, settings: FetchSettings) -> URL:
             raise Refused("bad_url")
         if "@" in parts.netloc:
             raise Refused("userinfo_refused")
-        _check_host(url.raw_host, url.port or 0, settings)
         path, query = _quoted(parts.path) or "/", _quoted(parts.query)
         return URL(f"{url.origin()}{path}{'?' if query else ''}{query}", encoded=True)
     except ValueError as err:  # a malformed literal, port or name; a lone surrogate
@@ -55,6 +72,16 @@ def redirect_target(url: URL, location: str | None, settings: FetchSettings) -> 
     except ValueError as err:
         raise Refused("bad_http") from err
     return checked_url(target, settings)
+
+
+def host_name(text: str) -> str | None:
+    """A host as URLs name it: lower case, IDN as ASCII, no dot at its end; None for no host."""
+    try:
+        host = (URL(f"http://{text}/").raw_host or "").rstrip(".")
+    except ValueError:
+        return None
+    same = not set(text) & set("/?#@:[] ") or ":" in host
+    return host if same and (":" in host or _HOST_NAME.fullmatch(host)) else None
 
 
 def is_literal(host: str) -> bool:
