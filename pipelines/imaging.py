@@ -1,59 +1,41 @@
 """A stranger's bytes to upright RGB pixels, and pixels to what is stored.
 
-Bytes are known by how they begin, never by what a server calls them, and only four formats reach a
-decoder. Its size is read from the header before anything is decoded. Whatever the file means to
-show, the outcome is what a person would see on a white page: orientation applied, transparency
-over white, sixteen bits scaled to eight, ink turned to light.
+A picture's size is read from the header before anything is decoded. Whatever the file means to
+show, the outcome is what a person would see on a white page (`painting.py`).
 
-Pillow decodes, not OpenCV: OpenCV takes a truncated JPEG for a whole one and cannot be asked for a
-picture's size before it holds the picture.
+Pillow opens every file and has the last word on it, not OpenCV: OpenCV takes a truncated JPEG for
+a whole one and cannot be asked for a picture's size before it holds the picture. The pixels of a
+plain JPEG come from libjpeg-turbo itself, at a fraction of the size where that is enough
+(`scaled_jpeg.py`).
 """
 
 import io
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 import xxhash
-from PIL import Image, ImageFile
+from PIL import (  # the four formats alone: asked for another one, Pillow imports all it knows
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageFile,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 
+from pipelines.formats import sniff_format
+from pipelines.painting import paint, read_orientation, turn_upright
 from pipelines.refused import Refused
+from pipelines.scaled_jpeg import decode_jpeg
 
 Pixels = npt.NDArray[np.uint8]
 
-ORIENTATION_TAG = 0x0112
 JPEG_QUALITY = 95
-
-MAGIC = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-)
-REFUSED_MAGIC = (
-    b"%PDF",
-    b"%!PS",  # EPS
-    b"\xc5\xd0\xd3\xc6",  # EPS with a preview
-    b"II*\0",  # TIFF
-    b"MM\0*",
-    b"II+\0",
-    b"MM\0+",
-    b"BM",
-    b"\0\0\1\0",  # ICO
-    b"\0\0\2\0",  # CUR
-    b"8BPS",  # PSD
-    b"SIMPLE  =",  # FITS
-    b"\0\0\0\x0cjP  ",  # JPEG 2000
-    b"\xff\x4f\xff\x51",
-    b"\0\0\0\x0cJXL ",
-    b"\xff\x0a",  # JPEG XL
-    b"qoif",
-)
-"""Formats that are pictures but have no decoder here; each decoder is a door to attack."""
 
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd metadata
@@ -84,25 +66,63 @@ class Decoded:
     """A picture as a person would see it."""
 
     pixels: Pixels
-    """(height, width, 3), RGB, upright."""
+    """(height, width, 3), RGB, upright; of a JPEG perhaps a half, a quarter or an eighth of it."""
     format: str
     """jpeg, png, webp or gif: what the bytes were."""
     animated: bool
     """There are further frames; `pixels` is the first."""
-
-    @property
-    def original_width(self) -> int:
-        """Pixels, after turning upright."""
-        return int(self.pixels.shape[1])
-
-    @property
-    def original_height(self) -> int:
-        """Pixels, after turning upright."""
-        return int(self.pixels.shape[0])
+    original_width: int
+    """Pixels of the whole picture, after turning upright."""
+    original_height: int
+    """Pixels of the whole picture, after turning upright."""
 
 
-def decode_image(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Decoded:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it is stored, and what is known of the one that it was made from."""
+
+    image: bytes
+    """JPEG or PNG."""
+    width: int
+    height: int
+    original_width: int
+    """Pixels, upright, before it was shrunk."""
+    original_height: int
+    pixel_hash: bytes
+    """Sixteen bytes: `pixel_hash` of the pixels as decoded and the original size."""
+    animated: bool
+    """It is the first frame of several."""
+
+
+def make_picture(body: bytes, limits: DecodeLimits, image: StoredImage) -> Picture:
+    """Decode, shrink and store one picture, in this process.
+
+    Raises:
+        Refused: as `decode_image`.
+    """
+    try:
+        decoded = decode_image(body, limits, image.side_px)
+        size = (decoded.original_width, decoded.original_height)
+        data, width, height = store_image(decoded.pixels, image.side_px, image.image_format, size)
+        return Picture(
+            data, width, height, *size, pixel_hash(decoded.pixels, size), decoded.animated
+        )
+    except MemoryError as err:
+        raise Refused("decode_oom") from err
+    except cv2.error as err:
+        if err.code != cv2.Error.STS_NO_MEM:
+            raise
+        raise Refused("decode_oom") from err
+
+
+def decode_image(
+    data: bytes, limits: DecodeLimits = DecodeLimits(), side_px: int | None = None
+) -> Decoded:
     """Decode the first frame of a JPEG, PNG, WebP or GIF.
+
+    Args:
+        side_px: short side in pixels that the picture will be shrunk to; lets a JPEG be decoded
+            at a fraction of its size. None: every pixel, by Pillow alone.
 
     Raises:
         Refused: `empty_body`, `not_an_image`, `format_refused`, `too_many_pixels`, `too_small` (a
@@ -113,10 +133,7 @@ def decode_image(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Decoded:
     try:
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_size(image.size, limits)
-            orientation = _load(image)
-            # A JPEG that holds a second picture (a depth or gain map) is no animation.
-            animated = image_format != "jpeg" and bool(getattr(image, "is_animated", False))
-            pixels = _turn_upright(_paint(image), orientation)
+            return _decode(data, image, image_format, side_px)
     except Refused:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
@@ -124,31 +141,7 @@ def decode_image(data: bytes, limits: DecodeLimits = DecodeLimits()) -> Decoded:
     except MemoryError as err:
         raise Refused("decode_oom") from err
     except Exception as err:  # hostile bytes make decoders raise nearly anything
-        raise Refused("decode_error") from err
-    return Decoded(pixels, image_format, animated)
-
-
-def sniff_format(data: bytes) -> str:
-    """jpeg, png, gif or webp, by the first bytes.
-
-    Raises:
-        Refused: `empty_body`, `format_refused` for other pictures, `not_an_image` for the rest.
-    """
-    if not data:
-        raise Refused("empty_body")
-    for magic, image_format in MAGIC:
-        if data.startswith(magic):
-            return image_format
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    refused = data.startswith(REFUSED_MAGIC) or data[4:8] == b"ftyp" or _is_svg(data[:1024])
-    raise Refused("format_refused" if refused else "not_an_image")
-
-
-def _is_svg(head: bytes) -> bool:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    xml = text.startswith(b"<?xml") and b"<html" not in text and b"doctype html" not in text
-    return xml or text.startswith((b"<svg", b"<!doctype svg"))
+        raise Refused("decode_oom" if _is_out_of_memory(err) else "decode_error") from err
 
 
 def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
@@ -159,100 +152,79 @@ def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
         raise Refused("too_small")
 
 
-def _load(image: Image.Image) -> int:
-    """Decode, and return the EXIF orientation; 1, upright, where there is none or it is broken."""
-    image.load()
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001  # broken metadata is no reason to lose a picture
-        return 1
-    return orientation if orientation in UPRIGHT else 1
+def _decode(data: bytes, image: Image.Image, image_format: str, side_px: int | None) -> Decoded:
+    size = image.size
+    pixels = decode_jpeg(data, image, side_px) if image_format == "jpeg" and side_px else None
+    if pixels is None:
+        image.load()
+        pixels = paint(image)
+    orientation = read_orientation(image)
+    # A JPEG that holds a second picture (a depth or gain map) is no animation.
+    animated = image_format != "jpeg" and bool(getattr(image, "is_animated", False))
+    width, height = size if orientation < 5 else size[::-1]
+    return Decoded(turn_upright(pixels, orientation), image_format, animated, width, height)
 
 
-def _paint(image: Image.Image) -> Pixels:
-    """The image on white paper: (height, width, 3) uint8, not yet turned."""
-    if image.mode == "I;16":
-        return _paint_16_bit_grey(image)
-    if image.mode == "CMYK":
-        return np.asarray(_as_adobe(image).convert("RGB"))
-    if image.has_transparency_data:
-        _scale_transparent_colour(image)
-        return np.asarray(_over_white(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
-
-
-def _paint_16_bit_grey(image: Image.Image) -> Pixels:
-    values = np.asarray(image)
-    scale = ((np.arange(65_536) * 255 + 32_767) // 65_535).astype(np.uint8)
-    grey = scale[values]
-    transparent = image.info.get("transparency")
-    if transparent is not None:
-        grey[values == transparent] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def _as_adobe(image: Image.Image) -> Image.Image:
-    # Adobe stores ink upside down and Pillow takes every CMYK file for Adobe's; without Adobe's
-    # mark the file means what it says (as libvips reads it).
-    return image if "adobe" in image.info else image.point(lambda value: 255 - value)
-
-
-def _scale_transparent_colour(image: Image.Image) -> None:
-    # Pillow reads sixteen-bit colour by its high bytes but leaves the transparent colour as it is.
-    transparent = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in transparent)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    paper = Image.new("RGB", image.size, "white")
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
-
-
-UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
-    1: lambda pixels: pixels,
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
-}
-"""EXIF orientation to what undoes it (EXIF 2.3, tag 0x0112)."""
-
-
-def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
-    return np.ascontiguousarray(UPRIGHT[orientation](pixels))
+def _is_out_of_memory(error: Exception) -> bool:
+    # Pillow's C decoders can say so only in the text of an OSError (ImageFile.ERRORS, -9).
+    return isinstance(error, OSError) and str(error).startswith("out of memory")
 
 
 def store_image(
-    pixels: Pixels, side_px: int, image_format: Literal["jpeg", "png"]
+    pixels: Pixels,
+    side_px: int,
+    image_format: Literal["jpeg", "png"],
+    size: tuple[int, int] | None = None,
 ) -> tuple[bytes, int, int]:
     """Shrink until the short side is `side_px`, never enlarge, and compress.
 
+    Args:
+        size: width and height of the whole picture, where `pixels` is a smaller copy of it: they
+            decide the stored size.
+
     Returns:
-        JPEG (quality 95) or PNG bytes, and the width and height in pixels that they hold.
+        JPEG (quality 95, 4:2:0) or PNG bytes, and the width and height in pixels that they hold.
     """
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    if short > side_px:
-        width, height = (max(1, (side * side_px + short // 2) // short) for side in (width, height))
+    width, height = stored_size(size or pixels.shape[1::-1], side_px)
+    if (width, height) != pixels.shape[1::-1]:
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    suffix, options = (
-        (".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if image_format == "jpeg"
-        else (".png", [])
+    return (_to_jpeg(pixels) if image_format == "jpeg" else _to_png(pixels)), width, height
+
+
+def stored_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """Width and height in pixels that a picture of `size` is stored with."""
+    short = min(size)
+    if short <= side_px:
+        return size
+    width, height = (max(1, (side * side_px + short // 2) // short) for side in size)
+    return width, height
+
+
+def _to_jpeg(pixels: Pixels) -> bytes:
+    data: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(pixels), JPEG_QUALITY, colorsubsampling="420"
     )
-    written, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    return data
+
+
+def _to_png(pixels: Pixels) -> bytes:
+    written, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     assert written
-    return data.tobytes(), width, height
+    return bytes(data)
 
 
-def pixel_hash(pixels: Pixels) -> bytes:
-    """xxh3-128 over width, height (32-bit little-endian) and RGB: equal for equal pictures."""
-    height, width = pixels.shape[:2]
+def pixel_hash(pixels: Pixels, size: tuple[int, int] | None = None) -> bytes:
+    """xxh3-128 over width, height (32-bit little-endian) and RGB: equal for equal pictures.
+
+    The width and height are those of the whole picture (`size`; None: of `pixels`), the RGB is as
+    it was decoded, of a large JPEG at a fraction of its size. Equal pictures keep equal hashes, for
+    that fraction follows from the size alone: a file and its copy, or a JPEG and what a lossless
+    tool made of it (other metadata, progressive for baseline), hold equal coefficients and decode
+    to equal pixels at any fraction. What it gives up: a PNG that was made of a large JPEG hashes
+    otherwise than the JPEG, and so do builds with another stored side. Near duplicates are the
+    perceptual hash's to find.
+    """
+    width, height = size or pixels.shape[1::-1]
     digest = xxhash.xxh3_128(width.to_bytes(4, "little") + height.to_bytes(4, "little"))
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()

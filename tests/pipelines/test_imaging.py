@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from pipelines.formats import sniff_format
 from pipelines.imaging import (
     Decoded,
     DecodeLimits,
     decode_image,
     pixel_hash,
-    sniff_format,
     store_image,
 )
 from pipelines.refused import Refused

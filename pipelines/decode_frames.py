@@ -1,0 +1,96 @@
+"""What a decoding process and its parent say to each other; nothing in it is ever unpickled.
+
+    parent -> child   length, body
+    child  -> parent  one greeting byte, once; then for each body: REPLY, payload
+
+The payload is the stored picture, or the signal of a refusal. The parent believes no length and no
+reason that it does not know: a hostile picture may speak through the child.
+"""
+
+import socket
+import struct
+
+from pipelines.imaging import Picture
+from pipelines.refused import Refused
+
+GREETING = b"\x01"
+LENGTH = struct.Struct("<I")
+REPLY = struct.Struct("<BIIII16s?I")
+"""Index of the reason or OK, width, height, original width and height, hash, animated, length."""
+
+OK = 0
+REASONS = (
+    "",
+    "empty_body",
+    "not_an_image",
+    "format_refused",
+    "too_many_pixels",
+    "too_small",
+    "decode_oom",
+    "decode_error",
+)
+"""What `make_picture` may refuse with; a reason's index stands for it."""
+
+
+def send_body(connection: socket.socket, body: bytes) -> None:
+    connection.sendall(LENGTH.pack(len(body)))
+    connection.sendall(body)
+
+
+def receive_body(connection: socket.socket) -> bytes:
+    """Raises EOFError when the parent has gone."""
+    (length,) = LENGTH.unpack(receive(connection, LENGTH.size))
+    return receive(connection, length)
+
+
+def pack_picture(picture: Picture) -> tuple[bytes, bytes]:
+    """Header and payload."""
+    header = REPLY.pack(
+        OK,
+        picture.width,
+        picture.height,
+        picture.original_width,
+        picture.original_height,
+        picture.pixel_hash,
+        picture.animated,
+        len(picture.image),
+    )
+    return header, picture.image
+
+
+def pack_refusal(refused: Refused) -> tuple[bytes, bytes]:
+    """Header and payload."""
+    payload = (refused.signal or "").encode()
+    return REPLY.pack(
+        REASONS.index(refused.reason), 0, 0, 0, 0, bytes(16), False, len(payload)
+    ), payload
+
+
+def receive_picture(connection: socket.socket, max_bytes: int) -> Picture:
+    """The picture that a child has made.
+
+    Raises:
+        Refused: the child refused the body.
+        EOFError: the child has gone.
+        ValueError: it said what no child says.
+    """
+    header = REPLY.unpack(receive(connection, REPLY.size))
+    reason, width, height, original_width, original_height, digest, animated, length = header
+    if reason >= len(REASONS) or length > max_bytes:
+        raise ValueError(f"a reply of {length} bytes with reason {reason}")
+    payload = receive(connection, length)
+    if reason != OK:
+        raise Refused(REASONS[reason], payload.decode(errors="replace") or None)
+    return Picture(payload, width, height, original_width, original_height, digest, animated)
+
+
+def receive(connection: socket.socket, length: int) -> bytes:
+    """Exactly `length` bytes; raises EOFError when the other side closes before."""
+    parts = []
+    while length:
+        part = connection.recv(length, socket.MSG_WAITALL)
+        if not part:
+            raise EOFError
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)  # of one part: that part itself, not copied

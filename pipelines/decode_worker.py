@@ -1,0 +1,67 @@
+"""A process that decodes strangers' pictures for its parent, so that a hostile one kills no more.
+
+It has no file open but its connection, no environment worth stealing, a limit of address space,
+and for each picture an alarm that nobody catches: the kernel ends a decoder that hangs, even deep
+inside C. It ends with its parent, whose death closes the connection.
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+
+import cv2
+
+from pipelines.decode_frames import GREETING, pack_picture, pack_refusal, receive_body
+from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
+from pipelines.refused import Refused
+
+Make = Callable[[bytes, DecodeLimits, StoredImage], Picture]
+
+
+def run(settings: str, make: Make = make_picture) -> None:
+    """Serve the parent at the other end of file descriptor 0 until it closes it.
+
+    Args:
+        settings: JSON of `limits`, `image`, `timeout_s` and `memory_bytes`.
+    """
+    told = json.loads(settings)
+    limits, image = DecodeLimits(**told["limits"]), StoredImage(**told["image"])
+    confine(told["memory_bytes"])
+    with socket.socket(fileno=0) as connection:
+        connection.sendall(GREETING)
+        try:
+            serve(connection, lambda body: make(body, limits, image), told["timeout_s"])
+        except (EOFError, OSError):
+            return  # the parent has gone
+
+
+def confine(memory_bytes: int) -> None:
+    """Limit what this process may take, and let its alarm kill it."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    cv2.setNumThreads(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # what went wrong before is the parent's to see; from here on pictures talk
+    os.close(nowhere)
+
+
+def serve(connection: socket.socket, make: Callable[[bytes], Picture], timeout_s: float) -> None:
+    """Answer bodies with pictures; raises EOFError or OSError when the parent has gone."""
+    while True:
+        body = receive_body(connection)
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        try:
+            header, payload = pack_picture(make(body))
+        except Refused as refused:
+            header, payload = pack_refusal(refused)
+        except MemoryError:
+            header, payload = pack_refusal(Refused("decode_oom"))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        connection.sendall(header)
+        connection.sendall(payload)

@@ -1,0 +1,58 @@
+"""A decoding process, started by tests alone, that does to itself what a hostile picture may do."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+
+from pipelines.decode_frames import REPLY
+from pipelines.decode_worker import run
+from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
+
+
+def hang_in_c() -> None:
+    while True:  # a thousand years inside one C call
+        ctypes.CDLL(None).sleep(1_000_000)
+
+
+def balloon() -> None:
+    held = []
+    while True:
+        held.append(bytearray(2**26))
+
+
+def answer(reply: bytes) -> None:
+    with socket.socket(fileno=os.dup(0)) as connection:
+        connection.sendall(reply)
+    time.sleep(1_000)
+
+
+DEEDS = {
+    b"hang": hang_in_c,
+    b"spin": lambda: next(n for n in iter(int, 1) if n),
+    b"stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    b"segfault": lambda: ctypes.string_at(0),
+    b"abort": os.abort,
+    b"kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    b"exit": lambda: os._exit(3),
+    b"raise": lambda: 1 / 0,
+    b"balloon": balloon,
+    b"unknown reason": lambda: answer(REPLY.pack(200, 1, 1, 1, 1, bytes(16), False, 0)),
+    b"endless answer": lambda: answer(REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 2**32 - 1)),
+    b"half an answer": lambda: (
+        os.write(0, REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 9)[:7]),
+        os._exit(0),
+    ),
+    b"chatter": lambda: (os.write(1, b"x" * 10**6), os.write(2, b"x" * 10**6)),
+}
+
+
+def make(body: bytes, limits: DecodeLimits, image: StoredImage) -> Picture:
+    if body in DEEDS:
+        DEEDS[body]()
+    return make_picture(body, limits, image)
+
+
+run(sys.argv[1], make)
