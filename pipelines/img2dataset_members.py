@@ -88,15 +88,16 @@ def _read_folder(
 ) -> Found:
     for info in filesystem.ls(path, detail=True):
         member = _member(info["name"].rpartition("/")[2])
-        if member in wanted and info["type"] == "file" and not info.get("islink"):
+        plain = info["type"] == "file" and not info.get("islink")
+        if plain and member is not None and member in wanted:
             with filesystem.open(info["name"], "rb") as file:
                 yield member, file.read(max_bytes + 1)
 
 
-def _member(file_name: str) -> str:
-    """A picture's key, by its file's name; empty for what is no picture's."""
+def _member(file_name: str) -> str | None:
+    """A picture's key, by its file's name; None for what is no picture's."""
     key, _, ending = file_name.partition(".")
-    return key if ending in PICTURE_ENDINGS and KEY.fullmatch(key) else ""
+    return key if ending in PICTURE_ENDINGS and KEY.fullmatch(key) else None
 
 
 def _read_tar(file: IO[bytes], wanted: Container[str], max_bytes: int) -> Found:
@@ -107,7 +108,7 @@ def _read_tar(file: IO[bytes], wanted: Container[str], max_bytes: int) -> Found:
             return  # the end, or no tar any more
         length = int(size[1], 8)
         member = _member(header[:100].partition(b"\0")[0].decode("latin-1"))
-        if member in wanted and header[156:157] in PLAIN_FILE:
+        if member is not None and member in wanted and header[156:157] in PLAIN_FILE:
             body = file.read(min(length, max_bytes + 1))
             yield member, body if len(body) == min(length, max_bytes + 1) else None
         position += BLOCK_BYTES * (1 + -(-length // BLOCK_BYTES))

@@ -34,7 +34,8 @@ FETCH_PATTERNS = (
         r"|Cannot assign requested address|forcibly closed|aborted",
         "connect_failed",
     ),
-    (r"unknown url type|ftp error|\[Errno 2\]", "scheme_not_allowed"),
+    (r"unknown url type: '", "bad_url"),  # the whole of it: there is no scheme
+    (r"unknown url type|ftp error", "scheme_not_allowed"),
     (
         r"URL can't contain control|codec can't encode|nonnumeric port|no host given"
         r"|Invalid IPv6 URL|'idna' codec|[Ll]abel (empty or )?too long|URL can't be",

@@ -180,3 +180,53 @@ def test_a_table_that_breaks_off_leaves_nothing_half_written(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="line 6"):
         cut(tmp_path, "a.jsonl")
     assert not (tmp_path / "out" / "rows").exists()
+
+
+SHA256, MD5 = "ab" * 32, "cd" * 16
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        pytest.param({"sha256": SHA256}, f"sha256:{SHA256}", id="sha256"),
+        pytest.param({"md5": MD5}, f"md5:{MD5}", id="md5"),
+        pytest.param({"md5": MD5, "sha256": SHA256}, f"sha256:{SHA256}", id="sha256 wins"),
+        pytest.param({"md5": MD5, "sha256": None}, f"md5:{MD5}", id="md5 where it is alone"),
+        pytest.param(
+            {"sha256": f" {SHA256.upper()} "}, f"sha256:{SHA256}", id="as they are written"
+        ),
+        pytest.param({"sha256": "none"}, "sha256:none", id="no digest is matched by nothing"),
+        pytest.param({"sha256": ""}, None, id="an empty cell asks for nothing"),
+        pytest.param({"other": SHA256}, None, id="no such column"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_list_may_say_what_a_picture_must_be(
+    tmp_path: Path, ending: str, cells: dict[str, str | None], expected: str | None
+) -> None:
+    row = {"url": "http://a/", "caption": "a"} | cells
+    path = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        path.write_text(",".join(row) + "\n" + ",".join(cell or "" for cell in row.values()))
+    elif ending == "jsonl":
+        path.write_text(json.dumps(row))
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), path)
+
+    assert make_rows_table(list(read_rows(Source(str(path)))), 0, 0)[
+        "expected_hash"
+    ].to_pylist() == [expected]
+
+
+def test_digests_may_be_bytes_and_what_is_none_of_text_is_none(tmp_path: Path) -> None:
+    table = {
+        "url": ["http://a/", "http://b/"],
+        "caption": ["a", "b"],
+        "sha256": pa.array([bytes.fromhex(SHA256), None], pa.binary(32)),
+        "md5": pa.array([7, 7], pa.int64()),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+
+    rows = list(read_rows(Source(str(tmp_path / "a.parquet"))))
+
+    assert [row.expected_hash for row in rows] == [f"sha256:{SHA256}", "md5:7"]

@@ -20,40 +20,19 @@ from pipelines.refused import ContactRequired
 from pipelines.web import img2dataset_engine
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.client import Client, Fetched, fetch_many
+from pipelines.web.faults import PATHS
 from pipelines.web.faultserver import FaultServer, fault_server, picture
 from pipelines.web.img2dataset_engine import fetch_each_with_img2dataset, require_img2dataset
 from pipelines.web.img2dataset_run import Run
 from pipelines.web.settings import FetchSettings
 
-DEADLINE_S = 0.6
+DEADLINE_S = 2.0
 
-PATHS = (
-    "/ok",
+QUERIES = (
     "/ok#a-fragment",
-    "/missing",
-    "/status?code=403",
-    "/status?code=410",
-    "/status?code=429",
-    "/status?code=500",
-    "/status?code=304",
-    "/status?code=204",
-    "/page",
-    "/empty",
-    "/huge",
-    "/endless",
-    "/drip",
-    "/header_drip",
-    "/silence",
-    "/short",
-    "/packed",
-    "/banner",
-    "/hang_up",
+    *(f"/status?code={code}" for code in (204, 304, 403, 410, 429, 500)),
     "/redirect?to=/ok",
-    "/redirect?to=file:///etc/hostname",
     "/redirect?to=http://169.254.169.254/",
-    "/loop",
-    "/nowhere",
-    "/opted_out",
     "/opted_out?tag=max-image-preview:large,%20noai",
     "/opted_out?tag=otherbot:%20noai",
     "/opted_out_redirect",
@@ -128,7 +107,7 @@ def fetch(
 
 
 def test_gives_what_our_own_client_gives(server: FaultServer, settings: FetchSettings) -> None:
-    urls = [*map(server.url, PATHS), *ODD_URLS]
+    urls = [*map(server.url, (*PATHS, *QUERIES)), *ODD_URLS]
 
     ours = asyncio.run(fetch_many(urls, settings, lambda rows: None))
     theirs = fetch(urls, settings)
