@@ -45,6 +45,8 @@ class Build:
     stages: tuple[str, ...]
     limit: int | None
     fetch: FetchSettings
+    fetch_engine: str
+    """pairmill or img2dataset: what brings the bytes."""
     tokenizers: Tokenizers | None
     """None where the build stops before encode."""
 
@@ -68,14 +70,20 @@ def settle(args: argparse.Namespace) -> Build:
             sources=tuple(Source(url, columns) for url in args.input),
             stages=stages,
             limit=args.limit,
-            fetch=_settle_fetch(recipe, args),
+            fetch=settle_fetch(recipe, args),
+            fetch_engine=args.fetch_engine,
             tokenizers=_settle_tokenizers(recipe, args) if "encode" in stages else None,
         )
     except (ValueError, OSError) as err:
         raise BadInput(str(err)) from err
 
 
-def _settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
+def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
+    """The fetcher's limits: the recipe's, and what the command line says of this run.
+
+    Raises:
+        ValueError: a contact, network or port that is none.
+    """
     limits = recipe.fetch
     return FetchSettings(
         contact=args.contact,
@@ -94,7 +102,7 @@ def _settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
         verify_hash=limits.verify_hash,
         optout_lists=limits.optout_lists,
         blocklists=limits.blocklists,
-        workers=args.direct_num_workers,
+        workers=args.fetch_workers or args.direct_num_workers,
     )
 
 

@@ -1,71 +1,58 @@
 """Fetch: each row's picture out of the web, upright, RGB, shrunk and stored, or the reason why not.
 
 The only stage that touches the network. Every input row comes out once, in its place, with one
-outcome. The event loop fetches; a few threads decode, each holding one picture's pixels, and a
-body is let go of as soon as it is decoded.
+outcome. A process has a few units open at once (`max_open_items`), so that its places are taken
+while one unit's slow hosts drain. A row whose picture an earlier img2dataset run has stored is
+read from there, and nothing is asked for again.
 """
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import xxhash
 
 from pipelines import progress
-from pipelines.commit import Output, Written, commit_table, hash_entries, unit_output
+from pipelines.commit import (
+    Output,
+    Written,
+    commit_table,
+    current_manifest,
+    hash_entries,
+    unit_output,
+)
 from pipelines.corpus import Build
-from pipelines.imaging import DecodeLimits, StoredImage, decode_image, pixel_hash, store_image
+from pipelines.fetch_session import FetchKit, FetchSession, OpenFetch, Wanted
+from pipelines.imaging import StoredImage
+from pipelines.img2dataset_members import read_members
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
+from pipelines.pairs import Pair, make_pair, make_table, settle
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.refused import Refused
-from pipelines.steps import Job, Step, Stopwatch
-from pipelines.web.client import Fetched, fetch_each
-from pipelines.web.settings import FetchSettings
+from pipelines.steps import Job, Session, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
-PAIRS_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.int32(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("pair_id", pa.binary(16), nullable=False),
-        pa.field("url", pa.string(), nullable=False),
-        pa.field("caption", pa.string(), nullable=False),
-        pa.field("license", pa.string()),
-        pa.field("outcome", pa.string(), nullable=False),
-        pa.field("image", pa.binary()),  # as stored; the stored size follows
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("original_width", pa.int32()),  # upright, before it was shrunk
-        pa.field("original_height", pa.int32()),
-        pa.field("pixel_hash", pa.binary(16)),
-        pa.field("sha256", pa.binary(32)),  # of the bytes as fetched
-        pa.field("url_final", pa.string()),
-        pa.field("content_type", pa.string()),
-        pa.field("http_status", pa.int32()),
-        pa.field("robots", pa.string()),  # allowed, none or disallowed: what robots.txt said
-        pa.field("signal", pa.string()),  # what decided, where the outcome alone does not say
-        pa.field("hash_matches", pa.bool_()),  # null where the input names no digest
-    ]
+MAX_OPEN_UNITS = 4
+"""Units that one process has open at once: each holds its stored pictures, 0.2 GB of 10,000."""
+
+PACKAGES = (
+    "aiohttp",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pyarrow",
+    "simplejpeg",
+    "xxhash",
 )
-"""One row per input row; what only a picture has is null unless `outcome` is `ok`."""
-
-BATCH_ROWS = 256
-
-PACKAGES = ("aiohttp", "numpy", "opencv-python-headless", "pillow", "pyarrow", "xxhash")
 
 
-def fetch_rows(
-    rows: pa.Table, settings: FetchSettings, image: StoredImage, on_done: Callable[[int], None]
-) -> pa.Table:
+def fetch_rows(rows: pa.Table, session: FetchSession, on_done: Callable[[int], None]) -> pa.Table:
     """Fetch and store the picture of every row; row i of the answer is row i of `rows`.
 
     Args:
         rows: in ROWS_SCHEMA.
-        on_done: called with 1 for each row that has ended, from the calling thread.
+        on_done: called with 1 for each row that has ended.
 
     Returns:
         A table in PAIRS_SCHEMA. A missing url or caption is written as an empty one.
@@ -73,94 +60,43 @@ def fetch_rows(
     Raises:
         ContactRequired: an address outside the allowed networks would be dialled without a contact.
     """
-    pairs = [_make_pair(row) for row in rows.to_pylist()]
-    waiting = []
-    for pair in pairs:
-        if pair["outcome"] == OK:
-            waiting.append(pair)
-        else:
-            on_done(1)
-    asyncio.run(_fetch_pictures(waiting, settings, image, on_done))
-    batches = [
-        pa.RecordBatch.from_pylist(pairs[start : start + BATCH_ROWS], schema=PAIRS_SCHEMA)
-        for start in range(0, len(pairs), BATCH_ROWS)
-    ]
-    return pa.Table.from_batches(batches, schema=PAIRS_SCHEMA)
+    asked = rows.to_pylist()
+    pairs = [make_pair(row) for row in asked]
+    stored, wanted = _sort_out(asked, pairs)
+    on_done(len(pairs) - len(stored) - len(wanted))
 
-
-def make_pair_id(url: str, caption: str) -> bytes:
-    """Sixteen bytes, the same in every build: xxh3-128 of URL, NUL and caption as given, UTF-8."""
-    return xxhash.xxh3_128(url.encode() + b"\0" + caption.encode()).digest()
-
-
-def _make_pair(row: dict[str, Any]) -> dict[str, Any]:
-    """A row before it is fetched; `outcome` is `ok` where nothing speaks against fetching it."""
-    url, caption = row["url"] or "", row["caption"] or ""
-    return {
-        "source": row["source"],
-        "row": row["row"],
-        "pair_id": make_pair_id(url, caption),
-        "url": url,
-        "caption": caption,
-        "license": row["license"],
-        "outcome": _judge_row(url, caption, row["invalid_utf8"]),
-    }
-
-
-def _judge_row(url: str, caption: str, invalid_utf8: bool) -> str:
-    if invalid_utf8:
-        return "caption_invalid_utf8"
-    if not caption.strip():
-        return "caption_empty"
-    return OK if url.strip() else "bad_url"
-
-
-async def _fetch_pictures(
-    pairs: list[dict[str, Any]],
-    settings: FetchSettings,
-    image: StoredImage,
-    on_done: Callable[[int], None],
-) -> None:
-    """Fetch each pair's URL and put what came of it into the pair."""
-    loop, limits = asyncio.get_running_loop(), DecodeLimits(settings.max_pixels)
-
-    async def receive(index: int, fetched: Fetched) -> None:
-        found = await loop.run_in_executor(threads, _describe, fetched, limits, image)
-        pairs[index].update(found)
+    def receive(place: int, found: dict[str, Any]) -> None:
+        settle(pairs[place], found)
         on_done(1)
 
-    with ThreadPoolExecutor(2, thread_name_prefix="decode") as threads:
-        await fetch_each([pair["url"] for pair in pairs], settings, receive)
+    for place, found in _read_stored(asked, stored, session):
+        receive(place, found)
+    session.bring(
+        [Wanted(pairs[place]["url"], asked[place]["expected_hash"]) for place in wanted],
+        lambda index, found: receive(wanted[index], found),
+    )
+    return make_table(pairs)
 
 
-def _describe(fetched: Fetched, limits: DecodeLimits, image: StoredImage) -> dict[str, Any]:
-    """The columns that a fetch gives: its outcome, and the picture's where there is one."""
-    found = {
-        "outcome": fetched.outcome,
-        "url_final": fetched.url_final,
-        "content_type": fetched.content_type,
-        "http_status": fetched.http_status,
-    }
-    if fetched.body is None:
-        return found
-    try:
-        return found | _store(fetched.body, limits, image)
-    except Refused as refused:
-        return found | {"outcome": refused.reason}
+def _sort_out(asked: list[Mapping[str, Any]], pairs: list[Pair]) -> tuple[list[int], list[int]]:
+    """The places of rows whose picture is stored already, and of those to be fetched."""
+    open_places = [place for place, pair in enumerate(pairs) if pair["outcome"] == OK]
+    stored = [place for place in open_places if asked[place]["shard"] is not None]
+    wanted = [place for place in open_places if asked[place]["shard"] is None]
+    return stored, wanted
 
 
-def _store(body: bytes, limits: DecodeLimits, image: StoredImage) -> dict[str, Any]:
-    decoded = decode_image(body, limits)
-    data, width, height = store_image(decoded.pixels, image.side_px, image.image_format)
-    return {
-        "image": data,
-        "width": width,
-        "height": height,
-        "original_width": decoded.original_width,
-        "original_height": decoded.original_height,
-        "pixel_hash": pixel_hash(decoded.pixels),
-        "sha256": hashlib.sha256(body).digest(),
-    }
+def _read_stored(
+    asked: list[Mapping[str, Any]], stored: Iterable[int], session: FetchSession
+) -> Iterable[tuple[int, dict[str, Any]]]:
+    """The columns of pictures that an earlier run has stored, shard by shard."""
+    shards: dict[str, dict[str, int]] = defaultdict(dict)
+    for place in stored:
+        shards[asked[place]["shard"]][asked[place]["member"]] = place
+    for shard, places in shards.items():
+        for member, fetched in read_members(shard, list(places), session.max_body_bytes):
+            place = places[member]
+            yield place, session.describe_stored(asked[place]["url"] or "", fetched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +106,72 @@ class FetchUnit:
     rows_folder: str
     folder: str
     section_sha256: str
-    settings: FetchSettings
-    image: StoredImage
+    kit: FetchKit
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    """How often `pipelines.retry` has made a unit again, by the unit's number."""
+    max_open_items: int = MAX_OPEN_UNITS
 
     def output(self, item: FileEntry) -> Output:
-        return unit_output(self.folder, item.index, self.section_sha256, item.sha256)
+        return pairs_output(self.folder, self.section_sha256, item, self.rounds)
 
     def rows(self, item: FileEntry) -> int:
         return item.rows
 
+    def open(self) -> AbstractContextManager[Session]:
+        return OpenFetch(self.kit, self._fetch)
+
     def __call__(self, item: FileEntry) -> None:
+        with self.open() as session:
+            session.do(item)
+
+    def _fetch(self, item: FileEntry, session: FetchSession) -> None:
         watch = Stopwatch()
-        rows = read_table(self.rows_folder, item)
-        pairs = fetch_rows(rows, self.settings, self.image, progress.advance)
-        side = {"seconds": watch.seconds()}
-        written = Written(len(pairs), count_outcomes(pairs["outcome"]), side=side)
-        commit_table(self.output(item), pairs, written)
+        pairs = fetch_rows(read_table(self.rows_folder, item), session, progress.advance)
+        commit_pairs(self.output(item), pairs, watch)
+
+
+def pairs_output(
+    folder: str, section_sha256: str, rows: FileEntry, rounds: Mapping[str, int]
+) -> Output:
+    """Where the pairs of a unit of rows go, after so many rounds of retry."""
+    number = rounds.get(str(rows.index), 0)
+    parts = (f"retry {number}",) if number else ()
+    return unit_output(folder, rows.index, section_sha256, rows.sha256, *parts)
+
+
+def commit_pairs(output: Output, pairs: pa.Table, watch: Stopwatch) -> None:
+    counts = count_outcomes(pairs["outcome"])
+    commit_table(output, pairs, Written(len(pairs), counts, side={"seconds": watch.seconds()}))
+
+
+def read_rounds(manifest: Manifest | None) -> dict[str, int]:
+    """How often each unit was made again, by its number as text; absent: never."""
+    return {} if manifest is None else dict(manifest.details.get("rounds", {}))
 
 
 def plan_fetch(build: Build, done: Mapping[str, Manifest]) -> Job:
     """The fetch stage: one step, a unit of pairs for each unit of rows."""
-    rows, section = done["rows"], build.recipe.fetch
+    rows, folder, section = done["rows"], build.folder("fetch"), build.recipe.fetch
+    rounds = read_rounds(current_manifest(folder))
+    generation = _describe_generation(build, rows, rounds)
+    image = StoredImage(section.stored_side_px, section.image_format)
+    work = FetchUnit(
+        join_url(build.directory, "rows"),
+        folder,
+        generation.section_sha256,
+        FetchKit(build.fetch, image, build.fetch_engine),
+        rounds,
+    )
+    outputs = tuple(map(work.output, rows.files))
+    return Job(
+        (Step("Fetch Images", work, rows.files),),
+        PublishFiles(generation, outputs, {"": rows.rows}, FETCH_OUTCOMES),
+    )
+
+
+def _describe_generation(build: Build, rows: Manifest, rounds: Mapping[str, int]) -> Generation:
     guard = build.fetch.guard
-    generation = Generation(
+    return Generation(
         stage="fetch",
         folder=build.folder("fetch"),
         recipe=build.recipe.to_dict(),
@@ -202,19 +181,7 @@ def plan_fetch(build: Build, done: Mapping[str, Manifest]) -> Job:
             "allow_networks": list(guard.allow_networks),
             "allow_ports": list(guard.allow_ports),
             "sources": rows.inputs["sources"],
-        },
+        }
+        | ({"rounds": dict(rounds)} if rounds else {}),
         packages=PACKAGES,
-    )
-    work = FetchUnit(
-        join_url(build.directory, "rows"),
-        generation.folder,
-        generation.section_sha256,
-        build.fetch,
-        StoredImage(section.stored_side_px, section.image_format),
-    )
-    return Job(
-        (Step("Fetch Images", work, rows.files),),
-        PublishFiles(
-            generation, tuple(map(work.output, rows.files)), {"": rows.rows}, FETCH_OUTCOMES
-        ),
     )

@@ -7,10 +7,11 @@ FnApiRunner per step; one that dies (out of memory, kill -9) is started again an
 what is not committed. Three deaths in a row without a finished item end the build.
 """
 
+import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
@@ -20,7 +21,7 @@ import cv2
 from pipelines import progress
 from pipelines.doors import BadInput
 from pipelines.refused import ContactRequired
-from pipelines.steps import Job, Step, Work, run_item
+from pipelines.steps import Job, RunItem, Step, Work
 from tokens.manifest import Manifest
 
 MAX_DEATHS = 3
@@ -32,10 +33,22 @@ _spawn = multiprocessing.get_context("spawn")
 _raised: list[Exception] = []  # Beam hands on only the text of an exception
 
 
-def run_item_noting(item: Any, work: Work) -> None:
-    """`run_item`, leaving what it raises where this process finds it."""
+class NotingRunItem(RunItem):
+    """`RunItem`, leaving what it raises where this process finds it."""
+
+    def process(self, item: Any) -> Iterator[int]:
+        with note_errors():
+            yield from super().process(item)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        with note_errors():
+            yield from super().finish_bundle()
+
+
+@contextlib.contextmanager
+def note_errors() -> Iterator[None]:
     try:
-        run_item(item, work)
+        yield
     except Exception as err:
         _raised.append(err)
         raise
@@ -47,7 +60,7 @@ def run_share(work: Work, items: Sequence[Any]) -> None:
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        _ = pipeline | beam.Create(items, reshuffle=False) | beam.Map(run_item_noting, work)
+        _ = pipeline | beam.Create(items, reshuffle=False) | beam.ParDo(NotingRunItem(work))
 
 
 def serve(connection: Connection) -> None:
@@ -69,6 +82,7 @@ def serve(connection: Connection) -> None:
             else:
                 connection.send(("failed", f"{type(first).__name__}: {first}"))
         else:
+            progress.flush()
             connection.send(("done", None))
 
 

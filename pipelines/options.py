@@ -49,7 +49,6 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     add("--recipe", default="dalle", help="recipe by name or path: the definition of the corpus")
     add("--url_column", default="url", help="name of the input's URL column")
     add("--caption_column", default="caption", help="name of the input's caption column")
-    add("--runner", default="DirectRunner", help="DirectRunner (this machine) or a Beam runner")
     add("--until", choices=STAGES, default="encode", help="last stage to run")
     add(
         "--limit",
@@ -57,6 +56,20 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="only the first N input rows; run again without it to go on",
     )
+    add("--text_tokenizer", metavar="FILE", help="BPE vocabulary (JSON) in place of the recipe's")
+    add(
+        "--image_tokenizer",
+        metavar="FILE",
+        help="dVAE weights (safetensors) in place of the recipe's",
+    )
+    add_fetch_options(parser)
+    return parser
+
+
+def add_fetch_options(parser: argparse.ArgumentParser) -> None:
+    """What every door that asks strangers' servers needs to know."""
+    add = parser.add_argument
+    add("--runner", default="DirectRunner", help="DirectRunner (this machine) or a Beam runner")
     add(
         "--contact",
         metavar="EMAIL_OR_URL",
@@ -77,11 +90,18 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="port that may be dialled besides 80 443 8080 8443 8000; repeatable",
     )
-    add("--text_tokenizer", metavar="FILE", help="BPE vocabulary (JSON) in place of the recipe's")
     add(
-        "--image_tokenizer",
-        metavar="FILE",
-        help="dVAE weights (safetensors) in place of the recipe's",
+        "--fetch_engine",
+        choices=("pairmill", "img2dataset"),
+        default="pairmill",
+        help="what brings the pictures: our own client, or img2dataset over it, under equal rules",
+    )
+    add(
+        "--fetch_workers",
+        type=_count,
+        metavar="N",
+        help="processes that fetch at a time, all machines together: a host's rate is divided by "
+        "it (default: --direct_num_workers; name it on a remote runner)",
     )
     add(
         "--direct_num_workers",
@@ -90,7 +110,6 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="processes of the local runner",
     )
-    return parser
 
 
 def _count(text: str) -> int:

@@ -6,27 +6,48 @@ Without a listener (on a remote runner, in a test) `advance` does nothing.
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
 
+TELL_EVERY_S = 0.2
+"""A message for every row would cost more than the row's bookkeeping."""
+
 _listener: Callable[[int], None] | None = None
 _lock = threading.Lock()
+_untold = 0
+_told_at = 0.0
 
 
 def attach(listener: Callable[[int], None] | None) -> None:
     """Send this process's progress to `listener` (rows since the last call)."""
-    global _listener
-    _listener = listener
+    global _listener, _untold
+    _listener, _untold = listener, 0
 
 
 def advance(rows: int) -> None:
     """`rows` more rows are done. Safe from any thread."""
+    global _untold
     with _lock:
-        if _listener is not None:
-            _listener(rows)
+        _untold += rows
+        if time.monotonic() - _told_at >= TELL_EVERY_S:
+            _tell()
+
+
+def flush() -> None:
+    """Tell what has not been told yet."""
+    with _lock:
+        _tell()
+
+
+def _tell() -> None:
+    global _untold, _told_at
+    if _listener is not None and _untold:
+        _listener(_untold)
+    _untold, _told_at = 0, time.monotonic()
 
 
 class ProgressLine:

@@ -10,11 +10,14 @@ other runner the whole job is one Beam pipeline, built here: the elements are de
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from pipelines.commit import Output, read_record
 from pipelines.publishing import PublishFiles
@@ -33,6 +36,25 @@ class Work(Protocol):
 
     def __call__(self, item: Any) -> None:
         """Write the item's file and record."""
+
+
+class Session(Protocol):
+    """What a process holds while it works on a step: connections, processes of its own."""
+
+    def do(self, item: Any) -> None:
+        """As the work's own call; from any thread."""
+
+    def has_room(self) -> bool:
+        """Another item would find something to do."""
+
+
+@runtime_checkable
+class SessionWork(Work, Protocol):
+    """Work whose items wait more than they work, so that a process has several of them open."""
+
+    max_open_items: int
+
+    def open(self) -> AbstractContextManager[Session]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +88,60 @@ class Engine(Protocol):
     def run(self, job: Job) -> Manifest: ...
 
 
-def run_item(item: Any, work: Work) -> int:
-    """Do one item unless it is done; returns its rows."""
-    if read_record(work.output(item)) is None:
-        work(item)
-    return work.rows(item)
+ROOM_POLL_S = 0.05
+ROOM_POLLS = 6
+"""Room must last for 0.3 s: an item that has just been opened is still reading its rows."""
+
+
+class ItemRunner:
+    """Does a step's items in this process: one after another, or several at a time in a session."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._do = work, work.__call__
+        self._open: list[Future[int]] = []
+        self._session: Session | None = None
+        if isinstance(work, SessionWork):
+            self._context = work.open()
+            self._session = self._context.__enter__()
+            self._do = self._session.do
+            self._max_open_items = work.max_open_items
+            self._threads = ThreadPoolExecutor(work.max_open_items, thread_name_prefix="item")
+
+    def begin(self, item: Any) -> Iterator[int]:
+        """Do an item, or begin it; yields the rows of each item that has ended since."""
+        if self._session is None:
+            yield self._run(item)
+            return
+        self._open.append(self._threads.submit(self._run, item))
+        self._wait_for_room(self._session)
+        ended = [one for one in self._open if one.done()]
+        self._open = [one for one in self._open if one not in ended]
+        yield from (one.result() for one in ended)
+
+    def finish(self) -> Iterator[int]:
+        """Wait for every item that is open, and yield its rows."""
+        ended, self._open = self._open, []
+        yield from (one.result() for one in ended)
+
+    def close(self) -> None:
+        """Let go of everything; items that are still open (after a failure) are broken off."""
+        if self._session is not None:
+            self._context.__exit__(None, None, None)
+            self._threads.shutdown(cancel_futures=True)
+
+    def _wait_for_room(self, session: Session) -> None:
+        """Until an item has ended, or the open ones leave room for some time."""
+        calm = 0
+        while calm < ROOM_POLLS and not any(one.done() for one in self._open):
+            time.sleep(ROOM_POLL_S)
+            full = len(self._open) >= self._max_open_items
+            calm = 0 if full or not session.has_room() else calm + 1
+
+    def _run(self, item: Any) -> int:
+        """Do one item unless it is done."""
+        if read_record(self._work.output(item)) is None:
+            self._do(item)
+        return self._work.rows(item)
 
 
 class Stopwatch:
@@ -83,6 +154,25 @@ class Stopwatch:
         return round(time.monotonic() - self._start, 3)
 
 
+class RunItem(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """An `ItemRunner` for as long as Beam keeps this worker. In: items. Out: rows of each."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def setup(self) -> None:
+        self._runner = ItemRunner(self._work)
+
+    def process(self, item: Any) -> Iterator[int]:
+        yield from self._runner.begin(item)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from map(GlobalWindows.windowed_value, self._runner.finish())
+
+    def teardown(self) -> None:
+        self._runner.close()
+
+
 @dataclass
 class RunItems(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """Run a step's items. In: items. Out: one number, the rows of all items."""
@@ -93,7 +183,7 @@ class RunItems(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         return (
             items
             | "Spread Items" >> beam.Reshuffle()  # or all items would share one worker
-            | "Run Item" >> beam.Map(run_item, self.work)
+            | "Run Item" >> beam.ParDo(RunItem(self.work))
             | "Add Rows" >> beam.CombineGlobally(sum)
         )
 

@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.fetch import StoredImage, fetch_rows
+from pipelines.fetch import fetch_rows
+from pipelines.fetch_session import FetchSession
+from pipelines.imaging import StoredImage
 from pipelines.recipe import load_recipe
 from pipelines.score import score_pairs
 from pipelines.select_pairs import apply_rules
@@ -69,9 +71,9 @@ def fetched(base_url, tmp_path_factory):
     table.write_text(demo.list_urls(base_url), encoding="utf-8")
     rows = make_rows_table(list(read_rows(Source(str(table)))), 0, 0)
     guard = AddressGuard(("127.0.0.1/32",), (*WEB_PORTS, int(base_url.rpartition(":")[2])))
-    return fetch_rows(
-        rows, FetchSettings(guard=guard), StoredImage(192, "png"), on_done=lambda rows: None
-    )
+    settings = FetchSettings(guard=guard)
+    with FetchSession(settings, StoredImage(192, "png"), "pairmill") as session:
+        return fetch_rows(rows, session, on_done=lambda rows: None)
 
 
 def read_sample():

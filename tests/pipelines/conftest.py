@@ -38,6 +38,8 @@ class Site:
     port: int
     hits: Counter[str] = field(default_factory=Counter)
     delay_s: float = 0.0
+    down: set[str] = field(default_factory=set)
+    """Paths that are answered with 503 for the time being."""
 
     @property
     def flags(self) -> list[str]:
@@ -57,8 +59,8 @@ def make_handler(site: Site, pictures: dict[str, bytes]) -> type[BaseHTTPRequest
         def do_GET(self) -> None:
             site.hits[self.path] += 1
             time.sleep(site.delay_s)
-            body = pictures.get(self.path)
-            self.send_response(404 if body is None else 200)
+            body = None if self.path in site.down else pictures.get(self.path)
+            self.send_response(503 if self.path in site.down else 404 if body is None else 200)
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")
@@ -90,6 +92,7 @@ def running_site(pictures: dict[str, bytes]) -> Iterator[Site]:
 def site(running_site: Site) -> Site:
     running_site.hits.clear()
     running_site.delay_s = 0.0
+    running_site.down.clear()
     return running_site
 
 
