@@ -24,6 +24,7 @@ from tokens.manifest import FileEntry, read_table
 
 MAX_HOSTS = 1_000_000
 """Hosts that are counted, about 150 bytes each."""
+WANTED = ("url", "outcome", "shard")
 LONG_HOURS = 1.0
 """A host whose rows take longer is worth knowing of beforehand; our own choice."""
 MAX_LINES = 10
@@ -81,8 +82,14 @@ def plan_hosts(rows_folder: str, entries: Iterable[FileEntry], settings: FetchSe
     """Count rows per host over units of rows that are still to be fetched."""
     counts = HostCounts(settings)
     for entry in entries:
-        counts.add_unit(read_table(rows_folder, entry, ["url"])["url"])
+        counts.add_unit(_urls_to_fetch(read_table(rows_folder, entry, WANTED)))
     return counts.plan()
+
+
+def _urls_to_fetch(rows: pa.Table) -> pa.ChunkedArray:
+    """Of rows that no earlier fetch has ended, and whose picture is in no file yet."""
+    to_fetch = pc.and_(rows["outcome"].is_null(), rows["shard"].is_null())
+    return rows["url"].filter(to_fetch)
 
 
 class HostCounts:

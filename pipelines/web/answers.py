@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each layer adds what it knows, for every row
 class Answer:
     """One request's end, before redirects are followed and attempts repeated."""
 

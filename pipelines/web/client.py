@@ -217,7 +217,8 @@ class Client:
             state = "disallowed" if refused.reason == "robots_disallow" else None
             return Answer(refused.reason, url, signal=refused.signal, robots=state, final=True)
         answer = await self._ask_in_turn(url, left_s, place, read_picture, robots.crawl_delay_s)
-        return replace(answer, robots=robots.state)
+        answer.robots = robots.state
+        return answer
 
     async def _ask_robots_hop(self, url: URL, left_s: float, place: AsyncExitStack) -> Answer:
         self._lists.refuse_url(str(url))

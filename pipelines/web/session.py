@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import aiohttp
@@ -84,7 +83,8 @@ class GuardedSession:
             if reason == "internal_error":
                 logger.warning("internal_error: %s", url, exc_info=error)
             answer = Answer(reason, url, reached=not never_connected(error))
-        return replace(answer, seconds=self._now() - started)
+        answer.seconds = self._now() - started
+        return answer
 
     async def _read(
         self, url: URL, response: aiohttp.ClientResponse, read_body: ReadBody

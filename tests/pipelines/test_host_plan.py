@@ -6,6 +6,7 @@ import pytest
 from pipelines import host_plan
 from pipelines.commit import Written, commit_table, unit_output
 from pipelines.host_plan import HostCounts, HostPlan, count_hosts, plan_hosts
+from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings
 
@@ -106,12 +107,17 @@ def test_keeps_the_large_hosts_when_there_are_too_many(monkeypatch: pytest.Monke
     assert (host.host, host.rows, host.deferred) == ("large.example", 13_000, 1000)
 
 
-def test_reads_the_urls_of_units(tmp_path: Path) -> None:
+def test_reads_the_urls_of_units_that_are_still_to_be_fetched(tmp_path: Path) -> None:
     folder, entries = str(tmp_path / "rows"), []
+    rows = [("http://a.example/1", "a caption", None)] * 800
     for number in range(2):
-        urls = pa.table({"url": ["http://a.example/1"] * 700, "caption": ["x"] * 700})
+        unit = make_rows_table(rows, 0, 0)
+        done = pa.array(["http_404"] * 50 + [None] * 750, pa.string())
+        stored = pa.array([None] * 750 + ["shard.tar"] * 50, pa.string())
+        for name, column in (("outcome", done), ("shard", stored)):
+            unit = unit.set_column(unit.schema.get_field_index(name), name, column)
         output = unit_output(folder, number, "f" * 64, str(number))
-        entries.append(commit_table(output, urls, Written(700)))
+        entries.append(commit_table(output, unit, Written(800)))
 
     (host,) = plan_hosts(folder, entries, FetchSettings()).hosts
 

@@ -73,8 +73,9 @@ async def fetch_all(client: Client, urls: list[str]) -> list[Fetched]:
 class SkippingSelector(selectors.DefaultSelector):
     """Waits a moment for what loopback brings, then says that the whole wait is over."""
 
-    skipped_s = 0.0
-    patience_s = 0.01
+    def __init__(self, patience_s: float) -> None:
+        super().__init__()
+        self.skipped_s, self.patience_s = 0.0, patience_s
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None or timeout <= self.patience_s:
@@ -88,15 +89,19 @@ class SkippingSelector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its clock jumps to the next timer as soon as nothing else is to be done."""
 
-    def __init__(self) -> None:
-        self._skipping = SkippingSelector()
+    def __init__(self, patience_s: float) -> None:
+        self._skipping = SkippingSelector(patience_s)
         super().__init__(self._skipping)
 
     def time(self) -> float:
         return super().time() + self._skipping.skipped_s
 
 
-def run_virtual(work: Coroutine[Any, Any, Result]) -> Result:
-    """asyncio.run in virtual time: servers must run in the same loop."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+def run_virtual(work: Coroutine[Any, Any, Result], patience_s: float = 0.01) -> Result:
+    """asyncio.run in virtual time: servers must run in the same loop.
+
+    Args:
+        patience_s: how long sockets are waited for, in real seconds; 0 where there are none.
+    """
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(patience_s)) as runner:
         return runner.run(work)

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.refused import Refused
 from pipelines.web import hosts as hosts_module
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.hosts import REST_S, HostGate, HostGates
+from pipelines.web.rates import share_of
 from pipelines.web.settings import FetchSettings
 
 from .asking import run_virtual
+
+run_gate = partial(run_virtual, patience_s=0)
 
 HOST = "unknown.example"
 
@@ -54,7 +60,7 @@ def test_asks_an_unknown_host_once_a_second() -> None:
         await host.ask_all(5)
         return host.gaps
 
-    assert run_virtual(run()) == pytest.approx([1.0] * 4, abs=0.1)
+    assert run_gate(run()) == pytest.approx([1.0] * 4, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_leaves_a_slow_host_alone_for_longer(answer_s: float, gap_s: float) -> N
         await host.ask_all(3)
         return host.gaps
 
-    for gap in run_virtual(run()):
+    for gap in run_gate(run()):
         assert gap == pytest.approx(max(1.0, gap_s), rel=0.1)
 
 
@@ -83,7 +89,7 @@ def test_asks_a_few_at_a_time() -> None:
         await host.ask_all(12)
         return host.most
 
-    assert run_virtual(run()) == 2
+    assert run_gate(run()) == 2
 
 
 def test_counts_the_delay_from_when_a_place_was_found() -> None:
@@ -104,7 +110,7 @@ def test_counts_the_delay_from_when_a_place_was_found() -> None:
         await asyncio.gather(*tasks)
         return starts
 
-    first, second = run_virtual(run())
+    first, second = run_gate(run())
 
     assert second - first >= 0.99
 
@@ -115,7 +121,7 @@ def test_shares_a_hosts_rate_among_workers() -> None:
         await host.ask_all(3)
         return host.gaps
 
-    assert run_virtual(run()) == pytest.approx([4.0, 4.0], abs=0.1)
+    assert run_gate(run()) == pytest.approx([4.0, 4.0], abs=0.1)
 
 
 def test_asks_a_known_host_at_its_own_rate() -> None:
@@ -124,19 +130,19 @@ def test_asks_a_known_host_at_its_own_rate() -> None:
         await host.ask_all(100)
         return host.starts[-1] - host.starts[0]
 
-    assert run_virtual(run()) == pytest.approx(99 / 20, rel=0.2)
+    assert run_gate(run()) == pytest.approx(99 / 20, rel=0.2)
 
 
 def test_obeys_a_crawl_delay_of_all_workers_together() -> None:
     async def run() -> float:
-        gate, loop = HostGate("cdn.shopify.com", FetchSettings(workers=2)), None
-        loop, starts = asyncio.get_running_loop(), []
+        gate, starts = HostGate("cdn.shopify.com", FetchSettings(workers=2)), []
+        loop = asyncio.get_running_loop()
         for _ in range(2):
             async with gate.turn(no_place, crawl_delay_s=10.0):
                 starts.append(loop.time())
         return starts[1] - starts[0]
 
-    assert run_virtual(run()) == pytest.approx(20.0, abs=0.1)
+    assert run_gate(run()) == pytest.approx(20.0, abs=0.1)
 
 
 def test_asks_an_allowed_address_without_limit_and_delay() -> None:
@@ -147,7 +153,7 @@ def test_asks_an_allowed_address_without_limit_and_delay() -> None:
         await host.ask_all(50)
         return host.most, host.starts[-1] - host.starts[0]
 
-    most, span_s = run_virtual(run())
+    most, span_s = run_gate(run())
 
     assert most == 50
     assert span_s < 0.5
@@ -167,7 +173,7 @@ def test_defers_rows_whose_turn_would_come_too_late_at_once() -> None:
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         return [str(one) for one in ended], after_s, refused.value
 
-    ended, after_s, refused = run_virtual(run())
+    ended, after_s, refused = run_gate(run())
 
     assert ended == ["None"] * 11
     assert after_s < 0.5
@@ -184,7 +190,7 @@ def test_defers_rows_when_the_host_turns_out_slower_than_it_seemed() -> None:
         started = loop.time()
         return await host.ask_all(50), loop.time() - started
 
-    ended, seconds = run_virtual(run())
+    ended, seconds = run_gate(run())
 
     assert ended.count("ok") + ended.count("host_deferred") == 50
     assert ended.count("ok") < 10
@@ -203,7 +209,7 @@ def test_pauses_the_whole_host_after_a_retry_after(
         await host.ask()
         return host.gaps
 
-    assert run_virtual(run()) == pytest.approx([pause_s], abs=0.1)
+    assert run_gate(run()) == pytest.approx([pause_s], abs=0.1)
 
 
 def test_opens_the_circuit_of_a_host_that_has_died_and_tries_again_later() -> None:
@@ -231,7 +237,7 @@ def test_opens_the_circuit_of_a_host_that_has_died_and_tries_again_later() -> No
         await note("ok")
         return ended
 
-    assert run_virtual(run()) == [
+    assert run_gate(run()) == [
         *["connect_failed"] * 3,
         "host_circuit_open",
         "timeout",
@@ -250,7 +256,7 @@ def test_lets_rows_go_that_wait_for_a_host_when_it_dies() -> None:
         ended = await asyncio.gather(*asked, return_exceptions=True)
         return [one.reason if isinstance(one, Refused) else "asked" for one in ended]
 
-    assert run_virtual(run()) == ["asked"] * 2 + ["host_circuit_open"] * 20
+    assert run_gate(run()) == ["asked"] * 2 + ["host_circuit_open"] * 20
 
 
 def test_gives_a_turn_back_when_a_row_is_cancelled() -> None:
@@ -264,7 +270,7 @@ def test_gives_a_turn_back_when_a_row_is_cancelled() -> None:
         await host.ask()
         return len(host.starts)
 
-    assert run_virtual(run()) == 3
+    assert run_gate(run()) == 3
 
 
 def test_forgets_idle_hosts_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +284,7 @@ def test_forgets_idle_hosts_and_no_others(monkeypatch: pytest.MonkeyPatch) -> No
                 gates.gate(f"host{number}.example")
             return len(gates), gates.gate("busy.example") is busy
 
-    size, kept = run_virtual(run())
+    size, kept = run_gate(run())
 
     assert size <= 51
     assert kept
@@ -288,3 +294,56 @@ def test_forgets_idle_hosts_and_no_others(monkeypatch: pytest.MonkeyPatch) -> No
 async def held(gate: HostGate) -> AsyncIterator[None]:
     async with gate.turn(no_place):
         yield
+
+
+@settings(max_examples=60)
+@given(
+    answers=st.lists(
+        st.tuples(
+            st.floats(0, 40),
+            st.sampled_from(["ok", "http_5xx", "timeout", "dns_failure"]),
+            st.none() | st.floats(0, 1000),
+        ),
+        max_size=25,
+    ),
+    host=st.sampled_from([HOST, "upload.wikimedia.org", "cdn.shopify.com"]),
+    workers=st.integers(1, 4),
+    crawl_delay_s=st.sampled_from([0.0, 0.5, 30.0]),
+)
+def test_keeps_places_and_delays_whatever_a_host_answers(
+    answers: list[tuple[float, str, float | None]], host: str, workers: int, crawl_delay_s: float
+) -> None:
+    limits = FetchSettings(workers=workers, max_host_failures=5)
+    share = share_of(host, limits)
+    starts: list[float] = []
+    at_once, most, ended = 0, 0, 0
+
+    async def run() -> float:
+        gate, loop = HostGate(host, limits), asyncio.get_running_loop()
+
+        async def ask(answer_s: float, outcome: str, retry_after_s: float | None) -> None:
+            nonlocal at_once, most, ended
+            try:
+                async with gate.turn(no_place, crawl_delay_s):
+                    starts.append(loop.time())
+                    at_once += 1
+                    most = max(most, at_once)
+                    await asyncio.sleep(answer_s)
+                    at_once -= 1
+                    gate.record(outcome, answer_s, retry_after_s)
+            except Refused as refused:
+                assert refused.reason in ("host_deferred", "host_circuit_open")
+            ended += 1
+
+        began = loop.time()
+        await asyncio.gather(*(ask(*answer) for answer in answers))
+        return loop.time() - began
+
+    seconds = run_gate(run())
+
+    assert ended == len(answers)
+    assert most <= share.concurrency
+    least_s = max(share.delay_s, crawl_delay_s * workers) - 0.01
+    assert all(b - a >= least_s for a, b in zip(starts, starts[1:], strict=False))
+    # A turn comes within the budget or never; those that wait for slots wait for answers as well.
+    assert seconds <= limits.host_budget_s + 41 * (len(answers) + 1)

@@ -1,10 +1,15 @@
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from pipelines.refused import Refused
+from pipelines.web import urls as urls_module
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings
-from pipelines.web.urls import checked_url, redirect_target
+from pipelines.web.urls import checked_url, normal_url, redirect_target
 
 SETTINGS = FetchSettings()
 
@@ -141,3 +146,24 @@ def test_refuses_a_redirect(location: str, reason: str) -> None:
     with pytest.raises(Refused) as caught:
         redirect_target(URL("https://h.com/d/e"), location, SETTINGS)
     assert caught.value.reason == reason
+
+
+@given(
+    st.from_regex(urls_module._PLAIN, fullmatch=True)
+    | st.text(st.sampled_from("https://ab-_.1:80443/?#%2Fx;=@"), max_size=40).map("http://".__add__)
+)
+def test_spares_plain_urls_the_work_and_changes_none(text: str) -> None:
+    def normal() -> str:
+        try:
+            return str(normal_url(text))
+        except Refused as refused:
+            return refused.reason
+
+    quick = normal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(urls_module, "_PLAIN", re.compile("(?!)"))
+        slow = normal()
+
+    if quick != slow:  # what is no host or port at all is refused where it is checked
+        with pytest.raises(Refused, match="bad_url"):
+            checked_url(text, FetchSettings(guard=AddressGuard(allow_ports=(80, 443))))
