@@ -54,3 +54,21 @@ def _is_svg(head: bytes) -> bool:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     xml = text.startswith(b"<?xml") and b"<html" not in text and b"doctype html" not in text
     return xml or text.startswith((b"<svg", b"<!doctype svg"))
+
+
+def read_webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the first chunk of a WebP file (RFC 9649 section 2); None: it has none.
+
+    For Pillow tells them only after libwebp has made room for two pictures of that size.
+    """
+    kind, header = data[12:16], data[20:30]
+    if len(header) < 10:
+        return None
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(header[at : at + 3], "little") for at in (4, 7))
+        return width + 1, height + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(header[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = (int.from_bytes(header[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    return (width, height) if kind == b"VP8 " else None

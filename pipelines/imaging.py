@@ -28,7 +28,7 @@ from PIL import (  # the four formats alone: asked for another one, Pillow impor
     WebPImagePlugin,  # noqa: F401
 )
 
-from pipelines.formats import sniff_format
+from pipelines.formats import read_webp_size, sniff_format
 from pipelines.painting import paint, read_orientation, turn_upright
 from pipelines.refused import Refused
 from pipelines.scaled_jpeg import decode_jpeg
@@ -130,6 +130,8 @@ def decode_image(
     """
     image_format = sniff_format(data)
     assert not ImageFile.LOAD_TRUNCATED_IMAGES  # a process-wide switch; half pictures are no pairs
+    if image_format == "webp" and (size := read_webp_size(data)) is not None:
+        _check_size(size, limits)
     try:
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_size(image.size, limits)

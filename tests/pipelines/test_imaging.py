@@ -2,7 +2,6 @@ import contextlib
 import io
 import struct
 import time
-import zlib
 
 import numpy as np
 import pytest
@@ -19,26 +18,22 @@ from pipelines.imaging import (
     store_image,
 )
 from pipelines.refused import Refused
+from tests.pipelines.picture_files import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    bombs,
+    chunk,
+    noise,
+    palette,
+    plain_cmyk,
+    png,
+    row,
+    saved,
+)
 
 LIMITS = DecodeLimits()
-RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
-
-
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, image_format, **options)
-    return file.getvalue()
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: bytes) -> bytes:
-    """A PNG out of its filtered rows; `chunks` stand before the pixels."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def chunk(name: bytes, data: bytes = b"") -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def refusal(data: bytes, limits: DecodeLimits = LIMITS) -> str:
@@ -50,32 +45,6 @@ def refusal(data: bytes, limits: DecodeLimits = LIMITS) -> str:
 def colours(decoded: Decoded) -> list[tuple[int, ...]]:
     """The colours of the first row."""
     return [tuple(int(value) for value in pixel) for pixel in decoded.pixels[0]]
-
-
-def noise(mode: str, width: int = 24, height: int = 16) -> Image.Image:
-    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values).convert(mode)
-
-
-def palette(*entries: tuple[int, int, int]) -> Image.Image:
-    """One pixel per entry."""
-    image = Image.new("P", (len(entries), 1))
-    image.putpalette([value for entry in entries for value in entry])
-    image.putdata(list(range(len(entries))))
-    return image
-
-
-def row(mode: str, *pixels: object) -> Image.Image:
-    image = Image.new(mode, (len(pixels), 1))
-    image.putdata(list(pixels))
-    return image
-
-
-def plain_cmyk() -> bytes:
-    """A CMYK JPEG of pure cyan ink, without Adobe's mark and so without Adobe's inversion."""
-    data = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 255)), "JPEG", quality=100)
-    start = data.index(b"\xff\xee")
-    return data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +147,11 @@ def test_shows_what_a_person_sees_on_white_paper(
             (0, 255, 255),
             id="CMYK as Adobe writes it",
         ),
-        pytest.param(plain_cmyk(), (0, 255, 255), id="CMYK as the standard says"),
+        pytest.param(
+            plain_cmyk(Image.new("CMYK", (16, 16), (0, 255, 255, 255))),
+            (0, 255, 255),
+            id="CMYK as the standard says",
+        ),
         pytest.param(
             saved(Image.new("RGB", (16, 16), BLUE), "JPEG", quality=100, progressive=True),
             BLUE,
@@ -345,22 +318,11 @@ def test_refuses_a_bomb_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode(*_: object) -> None:
         raise AssertionError("decoded")
 
-    jpeg = bytearray(saved(noise("RGB"), "JPEG"))
-    sizes = jpeg.index(b"\xff\xc0") + 5
-    jpeg[sizes : sizes + 4] = struct.pack(">HH", 60_000, 60_000)
-    gif = bytearray(saved(noise("RGB"), "GIF"))
-    gif[6:10] = struct.pack("<HH", 60_000, 60_000)
-    frame = bytearray(saved(noise("RGB"), "GIF"))
-    at = frame.index(b",\0\0\0\0", 13)
-    frame[at + 5 : at + 9] = struct.pack("<HH", 60_000, 60_000)
-    webp = bytearray(saved(noise("RGB"), "WEBP"))
-    at = webp.index(b"\x9d\x01\x2a") + 3
-    webp[at : at + 4] = struct.pack("<HH", 16_000, 16_000)
-    bombs = [png(side, side, 8, 2, b"") for side in (7_072, 9_400, 13_000, 50_000)]
+    files = bombs()
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
     started = time.monotonic()
 
-    for bomb in (*bombs, bytes(jpeg), bytes(gif), bytes(frame), bytes(webp)):
+    for bomb in files:
         assert refusal(bomb) == "too_many_pixels"
     assert time.monotonic() - started < 0.5
 
