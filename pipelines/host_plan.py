@@ -40,7 +40,8 @@ class BindingHost:
     requests_per_s: float
     """All workers together."""
     deferred: int
-    """Rows that would end as `host_deferred` in this pass."""
+    """Rows that would end as `host_deferred` in this pass, at most: where units that are open at
+    once hold its rows in equal parts."""
 
     @property
     def hours(self) -> float:
@@ -50,7 +51,7 @@ class BindingHost:
     def line(self) -> str:
         return (
             f"{self.host}: {self.rows:,} rows at {self.requests_per_s:g}/s take "
-            f"{self.hours:.1f} h; {self.deferred:,} would end as host_deferred"
+            f"{self.hours:.1f} h; up to {self.deferred:,} end as host_deferred"
         )
 
 
@@ -71,16 +72,25 @@ class HostPlan:
         more = len(self.hosts) - MAX_LINES
         count = "1 host binds" if len(self.hosts) == 1 else f"{len(self.hosts):,} hosts bind"
         return [
-            f"{count}: {deferred:,} of {self.rows:,} rows would wait longer "
-            f"than {self.budget_s:g} s for their host's turn and be left for pipelines.retry",
+            f"{count}: up to {deferred:,} of {self.rows:,} rows would wait longer than "
+            f"{self.budget_s:g} s for their host's turn; pipelines.retry takes them up",
             *(f"  {host.line()}" for host in self.hosts[:MAX_LINES]),
             *([f"  and {more:,} more hosts"] if more > 0 else []),
         ]
 
 
-def plan_hosts(rows_folder: str, entries: Iterable[FileEntry], settings: FetchSettings) -> HostPlan:
-    """Count rows per host over units of rows that are still to be fetched."""
-    counts = HostCounts(settings)
+def plan_hosts(
+    rows_folder: str,
+    entries: Iterable[FileEntry],
+    settings: FetchSettings,
+    open_units: int = 1,
+) -> HostPlan:
+    """Count rows per host over units of rows that are still to be fetched.
+
+    Args:
+        open_units: units that one process has open at once, whose rows share a host's turns.
+    """
+    counts = HostCounts(settings, open_units)
     for entry in entries:
         counts.add_unit(_urls_to_fetch(read_table(rows_folder, entry, WANTED)))
     return counts.plan()
@@ -95,14 +105,15 @@ def _urls_to_fetch(rows: pa.Table) -> pa.ChunkedArray:
 class HostCounts:
     """Rows per host, unit by unit."""
 
-    def __init__(self, settings: FetchSettings) -> None:
+    def __init__(self, settings: FetchSettings, open_units: int = 1) -> None:
         self._settings = settings
+        self._budget_s = settings.host_budget_s / open_units
         self._rows: Counter[str] = Counter()
         self._deferred: Counter[str] = Counter()
         self._total = 0
         slowest = min(rate.requests_per_s for rate in known_rates().values())
         longest_s = max(settings.host_delay_s, 1 / slowest) * settings.workers
-        self._always_in_time = settings.host_budget_s / longest_s
+        self._always_in_time = self._budget_s / longest_s
 
     def add_unit(self, urls: pa.ChunkedArray) -> None:
         """Count the rows of one unit."""
@@ -124,7 +135,7 @@ class HostCounts:
     def _late_rows(self, host: str, rows: int) -> int:
         """How many of one unit's rows come later than the budget; robots.txt has a turn, too."""
         delay_s = self._delay_s(host)
-        in_time = int(self._settings.host_budget_s / delay_s) if delay_s else rows
+        in_time = int(self._budget_s / delay_s) if delay_s else rows
         return max(0, rows - in_time)
 
     def _binding(self, host: str, rows: int) -> BindingHost | None:

@@ -101,6 +101,8 @@ class HostGate:
             self._failures = 0
         rest_s = min(settings.max_host_delay_s, self._share.factor * seconds)
         self._delay_s = max(self._share.delay_s, seconds + rest_s if self._share.factor else 0.0)
+        if retry_after_s is None and outcome == "http_429":
+            retry_after_s = settings.max_host_delay_s  # too many requests, and no word for how long
         asked_s = min(retry_after_s or 0.0, settings.max_retry_after_s)
         self._ready_at = max(self._ready_at, now + max(rest_s, asked_s))
 

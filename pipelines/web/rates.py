@@ -11,10 +11,10 @@ from pipelines.web.settings import FetchSettings
 
 @dataclass(frozen=True, slots=True)
 class HostRate:
-    """What one host of `hosts.toml` bears, all workers together."""
+    """What each host of one table in `hosts.toml` bears, all workers together."""
 
-    name: str
-    """A host, or with a dot before it everything below it: ".staticflickr.com"."""
+    names: tuple[str, ...]
+    """Hosts, or with a dot before it every host below it: ".staticflickr.com"."""
     requests_per_s: float
     concurrency: int
     source: str
@@ -22,7 +22,7 @@ class HostRate:
 
     def __post_init__(self) -> None:
         if self.requests_per_s <= 0 or self.concurrency < 1:
-            raise ValueError(f"{self.name}: give a rate above 0 and a concurrency of 1 or more")
+            raise ValueError(f"{self.names}: give a rate above 0 and a concurrency of 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def share_of(host: str, settings: FetchSettings) -> HostShare:
 
 
 def find_rate(host: str) -> HostRate | None:
-    """The line of `hosts.toml` for a host: its own, else that of the nearest name above it."""
+    """The table of `hosts.toml` for a host: its own, else that of the nearest name above it."""
     rates = known_rates()
     if host in rates:
         return rates[host]
@@ -61,5 +61,5 @@ def find_rate(host: str) -> HostRate | None:
 def known_rates() -> dict[str, HostRate]:
     """`hosts.toml` by name."""
     text = files("pipelines.web").joinpath("hosts.toml").read_text()
-    lines = [read_table(HostRate, line, "hosts.toml") for line in tomllib.loads(text)["host"]]
-    return {line.name: line for line in lines}
+    tables = [read_table(HostRate, table, "hosts.toml") for table in tomllib.loads(text)["host"]]
+    return {name: rate for rate in tables for name in rate.names}

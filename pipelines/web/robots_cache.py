@@ -94,6 +94,9 @@ class RobotsCache:
             raise Refused(answer.outcome, answer.signal)
         robots = await self._judge(url, answer)
         self._keep(origin, robots)
+        other = answer.url.origin()
+        if robots.rules is not None and answer.url == other.with_path("/robots.txt") != url:
+            self._keep(other, robots)  # http led to https: its own file has been read as well
         return robots
 
     async def _judge(self, url: URL, answer: Answer) -> Robots:

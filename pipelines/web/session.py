@@ -19,7 +19,7 @@ from pipelines.ledger import OK
 from pipelines.refused import BlockedAddress, ContactRequired, Refused
 from pipelines.web.answers import Answer
 from pipelines.web.failures import never_connected, reason_of
-from pipelines.web.responses import retry_after_s
+from pipelines.web.responses import MAY_PASS, retry_after_s
 from pipelines.web.settings import FetchSettings
 from pipelines.web.strict_response import StrictResponse
 
@@ -95,7 +95,7 @@ class GuardedSession:
         except Refused as refused:
             outcome, signal = refused.reason, refused.signal
         headers, is_redirect = response.headers, outcome == "too_many_redirects"
-        after = headers.get("Retry-After")
+        after = headers.get("Retry-After") if response.status in MAY_PASS else None
         return Answer(
             outcome,
             url,

@@ -56,9 +56,9 @@ def test_names_a_host_with_more_rows_in_a_unit_than_its_budget_has_time_for() ->
     assert (host.host, host.rows, host.deferred) == ("a.example", 1500, 300)
     assert host.requests_per_s == 1.0
     assert found.lines() == [
-        "1 host binds: 300 of 1,505 rows would wait longer than 600 s for their host's turn and "
-        "be left for pipelines.retry",
-        "  a.example: 1,500 rows at 1/s take 0.4 h; 300 would end as host_deferred",
+        "1 host binds: up to 300 of 1,505 rows would wait longer than 600 s for their host's turn; "
+        "pipelines.retry takes them up",
+        "  a.example: 1,500 rows at 1/s take 0.4 h; up to 300 end as host_deferred",
     ]
 
 
@@ -66,6 +66,13 @@ def test_divides_the_budget_among_workers() -> None:
     (host,) = plan(FetchSettings(workers=4), {"a.example": 900}).hosts
 
     assert (host.deferred, host.requests_per_s) == (750, 1.0)
+
+
+def test_shares_a_hosts_turns_among_the_units_that_are_open_at_once() -> None:
+    counts = HostCounts(FetchSettings(), open_units=4)
+    counts.add_unit(pa.chunked_array([["http://a.example/1.jpg"] * 200]))
+
+    assert counts.plan().hosts[0].deferred == 50
 
 
 def test_names_a_host_that_takes_hours_though_no_row_waits_too_long() -> None:

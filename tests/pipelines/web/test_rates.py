@@ -12,13 +12,14 @@ from pipelines.web.settings import FetchSettings
         ("farm1.staticflickr.com", ".staticflickr.com"),
         ("a.b.cloudfront.net", ".cloudfront.net"),
         ("i0.wp.com", ".wp.com"),
+        ("ia800100.us.archive.org", ".archive.org"),
     ],
 )
 def test_finds_a_host_or_the_name_above_it(host: str, name: str) -> None:
     rate = find_rate(host)
 
     assert rate is not None
-    assert rate.name == name
+    assert rate is known_rates()[name]
 
 
 @pytest.mark.parametrize(

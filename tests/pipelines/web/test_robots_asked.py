@@ -126,6 +126,19 @@ def test_follows_five_redirects(hops: int, outcome: str) -> None:
         assert fetched.outcome == outcome
 
 
+def test_reads_the_file_that_another_origin_led_to_for_that_one_as_well() -> None:
+    with fault_server(pages={"/robots.txt": b"User-agent: *\nDisallow: /no"}) as second:
+
+        async def moved(exchange: Exchange) -> None:
+            exchange.reply("301 Moved", b"", f"Location: {second.url(exchange.path)}")
+
+        with fault_server(routes={"/robots.txt": moved, "/ok": moved}) as first:
+            (fetched,) = fetch([first.url("/ok")], settings_for(first, second))
+
+            assert (fetched.outcome, fetched.url_final) == ("ok", second.url("/ok"))
+            assert second.hits == {"/robots.txt": 1, "/ok": 1}
+
+
 def test_does_not_follow_a_redirect_to_where_nothing_may_be_dialled() -> None:
     async def inside(exchange: Exchange) -> None:
         exchange.reply("302 Found", b"", f"Location: http://127.0.0.2:{server.port}/robots.txt")
