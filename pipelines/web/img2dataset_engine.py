@@ -4,11 +4,11 @@
                                                                   │
     receive <── its writer <── its loop <── its resizer <─────────┘
 
-In place of a URL img2dataset is given the row's position under a scheme that nothing can dial
-(`row:0:17`), so what it would do with a URL cannot matter: guard, robots.txt, opt-outs, hosts'
-turns, deadlines and limits are the client's. A row is described (decoded and stored) in the thread
-of img2dataset's that fetched it: its one loop would decode on one core, and a body would wait for
-that. A row is received when img2dataset has handed it back; those that it loses are counted.
+In place of a URL img2dataset is given a ticket under a scheme that nothing can dial (`row:0:17`),
+so what it would do with a URL cannot matter: guard, robots.txt, opt-outs, hosts' turns, deadlines
+and limits are the client's. A row is described (decoded and stored) in the thread of img2dataset's
+that took it: its one loop would decode on one core, and a body would wait for that. A row is
+received when img2dataset has handed it back; those that it loses are counted.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import tempfile
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
@@ -31,8 +32,8 @@ import pyarrow as pa
 from pipelines.web.client import Client, Fetched
 from pipelines.web.img2dataset_run import Run
 
-THREADS = 256
-"""Rows under way at most: the thread_count that img2dataset has by default."""
+THREADS = 64
+"""Rows that are described at once at most; the client has no more bodies than that by default."""
 PRIVATE_NAME = "_pairmill_img2dataset"
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def fetch_each_with_img2dataset(
         client: open in `loop`, which another thread runs.
         describe: what is to be kept of a row, from its position in `urls`; called in one of
             img2dataset's threads, which it may hold: no other body takes its place meanwhile.
-        receive: called once for each row, from the calling thread, with what `describe` returned.
+        receive: called once for each row, never twice at a time, with what `describe` returned.
 
     Raises:
         ContactRequired: an address outside the allowed networks would be dialled without a contact.
@@ -59,11 +60,13 @@ def fetch_each_with_img2dataset(
         Exception: whatever `describe` or `receive` raised.
     """
     module = _load_downloader()
-    if urls:
-        run = Run(urls, client, loop, describe, receive)
-        with _OPENER.serving(run) as addresses:
-            _download(module.Downloader, addresses, run)
-        run.finish()
+    if not urls:
+        return
+    run = Run(urls, client, loop, describe, receive)
+    # In a thread of its own: its pool, interrupted (Ctrl-C), would wait for itself for ever.
+    with ThreadPoolExecutor(1, "img2dataset") as thread, _OPENER.serving(run) as tickets:
+        thread.submit(_download, module.Downloader, tickets, run).result()
+    run.finish()
 
 
 def require_img2dataset() -> None:
@@ -95,23 +98,23 @@ def _load_downloader() -> ModuleType:
     return module
 
 
-def _download(downloader_class: Any, addresses: Sequence[str], run: Run[Any]) -> None:
+def _download(downloader_class: Any, tickets: Sequence[str], run: Run[Any]) -> None:
     """One shard through img2dataset; its files are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pairmill-img2dataset-") as folder:
         shard = str(Path(folder) / "0.feather")
-        table = pa.table({"url": pa.array(addresses, pa.string())})
+        table = pa.table({"url": pa.array(tickets, pa.string())})
         with pa.OSFile(shard, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
         downloader = downloader_class(
             sample_writer_class=lambda *_settings: run,
             resizer=_pass_on,
-            thread_count=min(THREADS, len(addresses)),
+            thread_count=min(THREADS, len(tickets)),
             save_caption=False,
             extract_exif=False,
             output_folder=folder,
             column_list=["url"],
             timeout=None,  # the client has deadlines that count the whole of a request
-            number_sample_per_shard=len(addresses),
+            number_sample_per_shard=len(tickets),
             oom_shard_count=1,
             compute_hash=None,
             verify_hash_type=None,
@@ -139,11 +142,11 @@ class _Opener:
 
     @contextmanager
     def serving(self, run: Run[Any]) -> Iterator[list[str]]:
-        """The addresses of the run's rows, which can be asked for until the block ends."""
+        """The run's tickets, one for each row, which are good until the block ends."""
         number = next(self._numbers)
         self._runs[number] = run
         try:
-            yield [f"row:{number}:{position}" for position in range(len(run.urls))]
+            yield [f"row:{number}:{ticket}" for ticket in range(run.num_rows)]
         except BaseException:
             run.stop(RuntimeError("the run was broken off"))
             raise
@@ -151,8 +154,8 @@ class _Opener:
             del self._runs[number]
 
     def urlopen(self, request: urllib.request.Request, timeout: None) -> io.BytesIO:
-        _scheme, number, position = request.full_url.split(":")
-        return self._runs[int(number)].open(int(position))
+        _scheme, number, ticket = request.full_url.split(":")
+        return self._runs[int(number)].open(int(ticket))
 
 
 _OPENER = _Opener()

@@ -1,6 +1,7 @@
 """img2dataset drives, our client fetches: the same rows come out, and none is lost unseen."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -185,12 +186,44 @@ def test_runs_at_the_same_time_do_not_mix(server: FaultServer, settings: FetchSe
     assert outcomes == [Counter(ok=5), Counter(http_404=5)]
 
 
-def lose(monkeypatch: pytest.MonkeyPatch, method: str, position: int) -> None:
-    """Make img2dataset fail at one row between its threads and its writer."""
+def test_a_slow_host_takes_no_thread(
+    server: FaultServer, settings: FetchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(img2dataset_engine, "THREADS", 1)
+    ended: list[str] = []
+
+    def describe(_index: int, fetched: Fetched) -> Fetched:
+        ended.append(fetched.outcome)
+        return fetched
+
+    fetched = fetch([server.url("/silence")] * 4 + [server.url("/ok")] * 4, settings, describe)
+
+    assert [one.outcome for one in fetched] == ["timeout"] * 4 + ["ok"] * 4
+    assert ended == ["ok"] * 4 + ["timeout"] * 4
+
+
+def test_an_interrupt_ends_the_run(
+    server: FaultServer, settings: FetchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(img2dataset_engine, "THREADS", 1)
+    patient = replace(settings, total_timeout_s=20)
+    fetch([server.url("/ok")], settings)  # so that no import is interrupted
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch([server.url("/silence")] * 9, patient)
+    timer.join()
+    assert time.monotonic() - started < 15
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, method: str, ticket: int) -> None:
+    """Make img2dataset fail with one ticket between its threads and its writer."""
     plain = getattr(Run, method)
 
     def failing(run: object, *row: object) -> object:
-        if any(isinstance(part, dict) and part["url"].endswith(f":{position}") for part in row):
+        if any(isinstance(part, dict) and part["url"].endswith(f":{ticket}") for part in row):
             raise OSError("lost")
         return plain(run, *row)
 
@@ -203,12 +236,12 @@ def test_a_row_that_img2dataset_loses_is_counted_once(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    lose(monkeypatch, "write", position=2)
+    lose(monkeypatch, "write", ticket=2)
 
     fetched = fetch([server.url("/ok")] * 4, settings)
 
-    assert [one.outcome for one in fetched] == ["ok", "ok", "internal_error", "ok"]
-    assert fetched[2] == Fetched("internal_error", signal="img2dataset lost the row")
+    assert Counter(one.outcome for one in fetched) == Counter(ok=3, internal_error=1)
+    assert Fetched("internal_error", signal="img2dataset lost the row") in fetched
     assert "Sample 2 failed to download" in capfd.readouterr().out  # what img2dataset says of it
 
 
@@ -229,7 +262,7 @@ def test_rows_that_its_resizer_slot_fails_on_are_counted(
     assert "img2dataset lost 1 of 2 rows" in caplog.text
 
 
-def test_a_row_that_never_reached_our_client_is_lost_and_not_fetched(
+def test_a_row_that_no_thread_comes_for_is_counted(
     server: FaultServer, settings: FetchSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_opener: object, _request: object, timeout: object) -> None:
@@ -269,6 +302,32 @@ def test_our_own_fault_does_not_wait_for_slow_servers(
 def test_a_missing_contact_ends_the_run(settings: FetchSettings) -> None:
     with pytest.raises(ContactRequired):
         fetch(["http://8.8.8.8/a.jpg"] * 3, settings)
+
+
+def test_a_full_disk_ends_the_run(
+    server: FaultServer, settings: FetchSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not-there"))
+
+    with pytest.raises(FileNotFoundError):
+        fetch([server.url("/silence")], replace(settings, total_timeout_s=60))
+
+
+def test_a_client_that_is_closed_ends_the_run(server: FaultServer, settings: FetchSettings) -> None:
+    urls = [server.url("/silence"), server.url("/ok")]
+
+    async def cancel_others() -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    with open_client(replace(settings, total_timeout_s=60)) as (client, loop):
+
+        def describe(_index: int, fetched: Fetched) -> Fetched:
+            asyncio.run_coroutine_threadsafe(cancel_others(), loop)
+            return fetched
+
+        with pytest.raises(CancelledError):
+            fetch_each_with_img2dataset(urls, client, loop, describe, lambda index, value: None)
 
 
 def test_leaves_no_file_behind(
