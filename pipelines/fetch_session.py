@@ -153,13 +153,13 @@ class FetchSession:
         receive(index, found)
 
     def _bring_with_img2dataset(self, wanted: Sequence[Wanted], receive: Receive) -> None:
-        from pipelines.web.img2dataset_engine import fetch_each_with_img2dataset  # 7 s of imports
+        from pipelines.web.img2dataset_engine import fetch_each_with_img2dataset  # may be missing
 
-        def take(index: int, fetched: Fetched) -> None:
-            receive(index, self.describe(fetched, wanted[index].expected_hash))
+        def describe(index: int, fetched: Fetched) -> dict[str, Any]:
+            return self.describe(fetched, wanted[index].expected_hash)
 
         urls = [one.url for one in wanted]
-        fetch_each_with_img2dataset(urls, self._client, self._loop, take)
+        fetch_each_with_img2dataset(urls, self._client, self._loop, describe, receive)
 
     def _submit(self, coroutine: Any) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

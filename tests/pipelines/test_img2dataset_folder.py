@@ -6,7 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.fetch import fetch_rows
+from pipelines.fetch_session import FetchSession
+from pipelines.imaging import StoredImage
 from pipelines.img2dataset_members import read_members
 from pipelines.source import Columns, Row, Source
-from pipelines.sources import cut_rows, hash_source, read_rows
+from pipelines.sources import cut_rows, hash_source, make_rows_table, read_rows
 from pipelines.web.faultserver import fault_server, picture
+from pipelines.web.settings import FetchSettings
 from tokens.manifest import read_table
 
 PROGRAM = Path(__file__).with_name("write_img2dataset_folders.py")
@@ -79,7 +83,7 @@ class Folders:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folders]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     path = tmp_path_factory.mktemp("img2dataset")
     with fault_server(pages=PAGES) as server:
         base = server.url("")
@@ -97,7 +101,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folders]:
         pq.write_table(pa.table(columns), path / "table.parquet")
         command = [sys.executable, str(PROGRAM), str(path / "table.parquet"), str(path)]
         subprocess.run(command, check=True, timeout=120, capture_output=True)
-    yield Folders(path, urls)
+    return Folders(path, urls)
 
 
 def _hash_of(url: str) -> str:
@@ -153,6 +157,18 @@ def test_rows_go_into_the_build_as_they_are(folders: Folders, tmp_path: Path) ->
     [kept] = [row for row in table if row["url"] == folders.urls[0]]
     assert (kept["outcome"], kept["signal"]) == (None, None)
     assert kept["shard"] == f"file://{folders.path}/webdataset/00000.tar"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_byte_is_fetched_again(folders: Folders, name: str) -> None:
+    """The server is gone by now, and no address may be dialled."""
+    rows = rows_of(folders.path / name)
+    with FetchSession(FetchSettings(), StoredImage(), "pairmill") as session:
+        pairs = fetch_rows(make_rows_table(rows, 0, 0), session, lambda rows: None).to_pylist()
+
+    assert [pair["outcome"] for pair in pairs] == [row.outcome or "ok" for row in rows]
+    assert {(pair["width"], pair["height"]) for pair in pairs} == {(72, 48), (None, None)}
+    assert [pair["signal"] for pair in pairs] == [row.signal for row in rows]
 
 
 def test_a_caption_may_stand_in_another_column(folders: Folders) -> None:
