@@ -381,6 +381,18 @@ GUARDS: tuple[Guard, ...] = (
         ("test_a_child_is_confined",),
     ),
     Guard(
+        "promised digest",
+        "pipelines.fetch_session:FetchSession._check_hash",
+        says(True),
+        ("test_a_picture_that_was_swapped_since_it_was_listed",),
+    ),
+    Guard(
+        "blocked row",
+        "pipelines.fetch:settle",
+        lambda _original: lambda pair, found: pair.update(found),
+        ("test_nothing_stays_of_a_blocked_picture",),
+    ),
+    Guard(
         "books",
         "pipelines.publishing:check_books",
         idle,
