@@ -1,5 +1,7 @@
 """A response's bytes, within the limits of what they are for."""
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import aiohttp
@@ -8,6 +10,9 @@ from pipelines.refused import Refused
 from pipelines.web.optout import refuse_optout
 from pipelines.web.responses import REDIRECTS, refuse_encoding, refuse_status
 from pipelines.web.robots import MAX_ROBOTS_BYTES
+
+DRAIN_BYTES, DRAIN_S = 64 * 1024, 1.0
+"""What is read of a page that says 404, and how long: no more than a new connection would cost."""
 
 
 async def read_picture(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -36,8 +41,18 @@ async def read_robots_body(response: aiohttp.ClientResponse, max_bytes: int) -> 
     Raises:
         Refused: as `read_picture`, for status, encoding and a body that breaks off.
     """
+    if 400 <= response.status < 500:
+        await _drain(response)
     _refuse_head(response)
     return await _read(response, min(max_bytes, MAX_ROBOTS_BYTES))
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the page that says that there is no robots.txt: the connection is free then for the
+    picture that follows, which spares a dial and a TLS handshake."""
+    with suppress(Refused, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            await _read(response, DRAIN_BYTES)
 
 
 def _refuse_head(response: aiohttp.ClientResponse) -> None:

@@ -24,10 +24,11 @@ from pipelines.web.answers import Answer
 from pipelines.web.bodies import read_picture, read_robots_body
 from pipelines.web.hosts import HostGates
 from pipelines.web.lists import Lists
+from pipelines.web.places import Places
 from pipelines.web.resolver import CachingResolver
 from pipelines.web.responses import MAY_PASS
 from pipelines.web.robots_cache import RobotsCache
-from pipelines.web.session import GuardedSession, ReadBody
+from pipelines.web.session import IDLE_CONNECTION_S, GuardedSession, ReadBody
 from pipelines.web.settings import FetchSettings
 from pipelines.web.urls import checked_url, redirect_target
 
@@ -113,7 +114,7 @@ class Client:
         self._settings = settings
         self._resolver = resolver
         self._lists = lists or Lists()
-        self._places = asyncio.Semaphore(settings.total_concurrency)
+        self._places = Places(settings.total_concurrency)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -138,7 +139,7 @@ class Client:
     @property
     def has_free_place(self) -> bool:
         """A row that is ready to be asked for would not have to wait."""
-        return not self._places.locked()
+        return not self._places.is_full
 
     @asynccontextmanager
     async def fetching(self, url: str | None) -> AsyncIterator[Fetched]:
@@ -216,13 +217,14 @@ class Client:
         except Refused as refused:
             state = "disallowed" if refused.reason == "robots_disallow" else None
             return Answer(refused.reason, url, signal=refused.signal, robots=state, final=True)
-        answer = await self._ask_in_turn(url, left_s, place, read_picture, robots.crawl_delay_s)
+        delay_s = robots.crawl_delay_s
+        answer = await self._ask_in_turn(url, left_s, place, read_picture, delay_s)
         answer.robots = robots.state
         return answer
 
     async def _ask_robots_hop(self, url: URL, left_s: float, place: AsyncExitStack) -> Answer:
         self._lists.refuse_url(str(url))
-        return await self._ask_in_turn(url, left_s, place, read_robots_body, 0.0)
+        return await self._ask_in_turn(url, left_s, place, read_robots_body)
 
     async def _ask_in_turn(
         self,
@@ -230,11 +232,17 @@ class Client:
         left_s: float,
         place: AsyncExitStack,
         read_body: ReadBody,
-        crawl_delay_s: float,
+        crawl_delay_s: float = 0.0,
     ) -> Answer:
         gate = self._gates.gate(url.raw_host or "")
-        async with gate.turn(lambda: place.enter_async_context(self._places), crawl_delay_s):
-            answer = await self._session.ask(url, left_s, read_body)
+        for_robots = read_body is read_robots_body
+
+        async def take_place() -> None:
+            await place.enter_async_context(self._places.place(for_robots=for_robots))
+
+        async with gate.turn(take_place, crawl_delay_s):
+            keep = gate.asks_again_within(IDLE_CONNECTION_S, sure=for_robots)
+            answer = await self._session.ask(url, left_s, read_body, keep)
             gate.record(answer.outcome, answer.seconds, answer.retry_after_s)
         if answer.body is None:
             await place.aclose()

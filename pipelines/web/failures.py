@@ -1,5 +1,6 @@
 """Which outcome an exception of the HTTP library stands for."""
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectionError, "connect_failed"),
 )
 """The first line that fits decides, so the narrow classes stand above the wide ones."""
+OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+"""No fault of the host's."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -32,6 +35,8 @@ def reason_of(error: BaseException) -> str:
     for cause in chain:
         if isinstance(cause, Refused):
             return cause.reason
+        if isinstance(cause, OSError) and cause.errno in OUT_OF_DESCRIPTORS:
+            return "internal_error"
     for kind, reason in REASONS:
         if any(isinstance(cause, kind) for cause in chain):
             return reason

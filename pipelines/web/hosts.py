@@ -28,7 +28,7 @@ REST_S = 300.0
 """Seconds that a host with an open circuit is left alone before one row tries again (Nutch leaves
 a host whose robots.txt fails alone for 5 minutes)."""
 MAX_GATES = 20_000
-"""Hosts that are remembered, about 1 KB each; a host that is waited for is never forgotten."""
+"""Hosts that are remembered, about 600 bytes each; a host that is waited for is never forgotten."""
 LOOK_BACK = 16
 """How many of the longest unused gates are looked at for one to forget."""
 
@@ -90,6 +90,16 @@ class HostGate:
                     self._asking -= 1
         finally:
             self._users -= 1
+
+    def asks_again_within(self, seconds: float, *, sure: bool) -> bool:
+        """Another request to the host is to begin so soon.
+
+        Args:
+            sure: that there is one; else it is looked for among those that wait.
+        """
+        if self._free:
+            return True
+        return self._delay_s <= seconds and (sure or self._users > self._asking)
 
     def record(self, outcome: str, seconds: float, retry_after_s: float | None) -> None:
         """Learn from the last answer: how long it took, and how long to leave the host alone."""

@@ -22,7 +22,7 @@ KEEP_FAILURE_S = 300.0
 """Seconds after which a robots.txt that could not be had is asked for again (Nutch)."""
 MAX_ORIGINS = 20_000
 MAX_LINES = 100_000
-"""Origins and lines of rules that are kept: about 1 KB and 500 bytes each, 70 MB at most."""
+"""Origins and lines of rules that are kept: a line is 400 to 800 bytes, so 100 MB at most."""
 SLOW_BYTES = 32 * 1024
 """A longer file is read in a thread: 500 KiB take a third of a second."""
 

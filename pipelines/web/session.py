@@ -24,7 +24,8 @@ from pipelines.web.settings import FetchSettings
 from pipelines.web.strict_response import StrictResponse
 
 IDLE_CONNECTION_S = 4.0
-"""A kept connection costs a descriptor, and most hosts of a list have one row in a unit."""
+"""Seconds that a connection is kept: each costs a descriptor, here and at the server."""
+CLOSE = {"Connection": "close"}
 ACCEPT = "image/jpeg, image/png, image/webp, image/gif, */*;q=0.1"
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,11 @@ class GuardedSession:
     async def close(self) -> None:
         await self._session.close()
 
-    async def ask(self, url: URL, left_s: float, read_body: ReadBody) -> Answer:
+    async def ask(self, url: URL, left_s: float, read_body: ReadBody, keep: bool) -> Answer:
         """Ask for `url` within `left_s` seconds; a redirect is told, not followed.
+
+        Args:
+            keep: the connection is kept for the host's next request.
 
         Raises:
             ContactRequired: an address outside the allowed networks, and no contact to name.
@@ -74,7 +78,9 @@ class GuardedSession:
         started = self._now()
         try:
             async with asyncio.timeout(left_s):
-                async with self._session.get(url, allow_redirects=False) as response:
+                async with self._session.get(
+                    url, allow_redirects=False, headers=None if keep else CLOSE
+                ) as response:
                     answer = await self._read(url, response, read_body)
         except Exception as error:  # a stranger's server: whatever it provokes costs one row
             if self._contact_missing:

@@ -32,6 +32,7 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
         pytest.param(aiohttp.ClientPayloadError(), "truncated_body", id="half a body"),
         pytest.param(aiohttp.InvalidURL("x"), "bad_url", id="URL"),
         pytest.param(ValueError("what"), "internal_error", id="our own"),
+        pytest.param(OSError(24, "too many open files"), "internal_error", id="descriptors"),
     ],
 )
 def test_names_a_failure(error: BaseException, reason: str) -> None:

@@ -135,7 +135,9 @@ def test_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     latin.write_bytes(b"b\xfccher.example\n")
     broken = tmp_path / "broken.txt.gz"
     broken.write_bytes(b"no gzip")
+    flipped = tmp_path / "flipped.txt.gz"
+    flipped.write_bytes(gzip.compress(b"example.org\n" * 500)[:20] + b"\xff" * 20)
 
-    for file in (tmp_path / "none.txt", latin, broken):
+    for file in (tmp_path / "none.txt", latin, broken, flipped):
         with pytest.raises(ValueError, match=f"{file.name} cannot be read as a list"):
             load_lists([str(file)], [])

@@ -15,6 +15,8 @@ from pipelines.web.fault_exchange import Exchange
 from pipelines.web.faultserver import FaultServer, fault_server
 from pipelines.web.settings import FetchSettings
 
+from .asking import Names, fetch_all
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
@@ -76,3 +78,37 @@ def test_makes_no_tls_context_for_a_request(
 
     assert [one.outcome for one in fetched] == ["ok"] * 3
     assert secure.most_connections == 1
+
+
+async def _say_404_at_length(exchange: Exchange) -> None:
+    exchange.head("404 Not Found", "Content-Length: 20000")
+    await asyncio.sleep(0.02)
+    exchange.raw(b"x" * 20000)
+    exchange.keeps_alive = True
+
+
+def test_closes_the_connection_with_a_hosts_last_row() -> None:
+    """The robots.txt, a 404 with a page, and two pictures come over one connection."""
+    ports: list[int] = []
+
+    async def noting(exchange: Exchange) -> None:
+        ports.append(exchange.writer.get_extra_info("peername")[1])
+        if exchange.path == "/robots.txt":
+            await _say_404_at_length(exchange)
+        else:
+            await ok(exchange)
+
+    with fault_server(routes={"/a": noting, "/robots.txt": noting}) as server:
+        guard = AddressGuard(("127.0.0.1/32",), (server.port,))
+        settings = FetchSettings(guard=guard, host_delay_s=0.1, host_delay_factor=0)
+
+        async def run() -> list[Fetched]:
+            async with Client(settings, Names(("127.0.0.1",))) as client:
+                return await fetch_all(client, [server.url("/a", "name.example")] * 2)
+
+        fetched = asyncio.run(run())
+        heads = [head.lower() for head in server.headers]
+
+    assert [one.outcome for one in fetched] == ["ok"] * 2
+    assert len(set(ports)) == 1
+    assert ["connection: close" in head for head in heads] == [False, False, True]
