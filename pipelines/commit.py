@@ -69,6 +69,12 @@ def unit_output(folder: str, index: int, *parts: str) -> Output:
     return Output(folder, f"{index:05d}-{make_key(*parts)}.parquet", index=index)
 
 
+def hash_file(url: str) -> str:
+    """SHA-256 (hex) of a file as it stands."""
+    with fsspec.open(url, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hash_entries(entries: tuple[FileEntry, ...]) -> str:
     """One digest of a list of committed files."""
     return make_digest(*(f"{entry.name} {entry.sha256}" for entry in entries))

@@ -9,6 +9,7 @@ from pipelines.options import STAGES
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.sources import Columns, Source
 from pipelines.web.addresses import AddressGuard
+from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 from tokens.bundled import DVAE_FILE, TEXT_FILE, locate
 from tokens.manifest import join_url
@@ -82,9 +83,10 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
     """The fetcher's limits: the recipe's, and what the command line says of this run.
 
     Raises:
-        ValueError: a contact, network or port that is none.
+        ValueError: a contact, network, port or list that is none.
     """
     limits = recipe.fetch
+    load_lists(limits.optout_lists, limits.blocklists)  # workers read them; a fault is told here
     return FetchSettings(
         contact=args.contact,
         guard=_make_guard(args.allow_network, args.allow_port),

@@ -21,6 +21,7 @@ from pipelines.commit import (
     commit_table,
     current_manifest,
     hash_entries,
+    hash_file,
     unit_output,
 )
 from pipelines.corpus import Build
@@ -181,6 +182,8 @@ def _describe_generation(build: Build, rows: Manifest, rounds: Mapping[str, int]
             "allow_networks": list(guard.allow_networks),
             "allow_ports": list(guard.allow_ports),
             "sources": rows.inputs["sources"],
+            "optout_lists": list(map(hash_file, build.fetch.optout_lists)),
+            "blocklists": list(map(hash_file, build.fetch.blocklists)),
         }
         | ({"rounds": dict(rounds)} if rounds else {}),
         packages=PACKAGES,

@@ -6,11 +6,12 @@ Units share it: while the slow hosts of one drain, the next one's rows keep the 
 """
 
 import asyncio
+import gc
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,15 @@ from pipelines.refused import Refused
 from pipelines.web.client import Client, Fetched
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
+
+PICTURE_COLUMNS = (
+    "image",
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "pixel_hash",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class FetchSession:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
 
     def __enter__(self) -> Self:
+        gc.freeze()  # what was imported stays: each collection would walk through all of Beam
         self._thread.start()
         self._submit(self._client.__aenter__()).result()
         return self
@@ -117,9 +128,9 @@ class FetchSession:
         """The columns of a picture that may be kept; raises Refused for any other."""
         matches = self._check_hash(body, expected_hash)
         self.lists.refuse_bytes(body)
-        picture = asdict(self._decoders.make_picture(body))
-        del picture["animated"]
-        return picture | {"sha256": hashlib.sha256(body).digest(), "hash_matches": matches}
+        picture = self._decoders.make_picture(body)
+        columns = {name: getattr(picture, name) for name in PICTURE_COLUMNS}
+        return columns | {"sha256": hashlib.sha256(body).digest(), "hash_matches": matches}
 
     def _check_hash(self, body: bytes, expected_hash: str | None) -> bool | None:
         if expected_hash is None or self._settings.verify_hash == "off":

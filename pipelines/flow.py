@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.corpus import Build
 from pipelines.doors import BadInput
-from pipelines.encode import plan_encode
-from pipelines.fetch import plan_fetch
+from pipelines.fetch import MAX_OPEN_UNITS, plan_fetch
+from pipelines.host_plan import plan_hosts
 from pipelines.local import LocalEngine
 from pipelines.lock import hold_lock
 from pipelines.options import is_local
@@ -17,7 +17,15 @@ from pipelines.select_pairs import plan_select
 from pipelines.sources import cut_rows
 from pipelines.steps import BeamEngine, Engine, Job
 from pipelines.summary import describe_build
-from tokens.manifest import Manifest, read_manifest
+from tokens.manifest import Manifest, join_url, read_manifest
+
+
+def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
+    """The encode stage; imported late, because torch takes seconds and no other stage needs it."""
+    from pipelines import encode
+
+    return encode.plan_encode(build, done)
+
 
 PLANS: Mapping[str, Callable[[Build, Mapping[str, Manifest]], Job]] = {
     "fetch": plan_fetch,
@@ -51,7 +59,10 @@ def run_stages(build: Build, engine: Engine) -> tuple[dict[str, Manifest], dict[
     seconds: dict[str, float] = {}
     for stage in build.stages:
         start = time.monotonic()
-        done[stage] = run_stage(PLANS[stage](build, done), engine)
+        job = PLANS[stage](build, done)
+        if stage == "fetch":
+            tell_hosts(build, job)
+        done[stage] = run_stage(job, engine)
         seconds[stage] = time.monotonic() - start
     return done, seconds
 
@@ -69,6 +80,16 @@ def cut_sources(build: Build) -> Manifest:
         )
     except (ValueError, FileNotFoundError) as err:
         raise BadInput(str(err)) from err
+
+
+def tell_hosts(build: Build, job: Job) -> None:
+    """Say which hosts the fetch will wait for, before it begins."""
+    if job.publish.generation.is_current():
+        return
+    rows = join_url(build.directory, "rows")
+    unfinished = job.steps[0].unfinished()
+    for line in plan_hosts(rows, unfinished, build.fetch, MAX_OPEN_UNITS).lines():
+        print(line, flush=True)
 
 
 def run_stage(job: Job, engine: Engine) -> Manifest:

@@ -1,4 +1,4 @@
-"""A second fetch, unit by unit: rows with a transient outcome are asked for again, in their place."""
+"""A second fetch, unit by unit: rows with a transient outcome are asked again, in their place."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

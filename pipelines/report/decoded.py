@@ -24,8 +24,6 @@ from pipelines.report.examples import (
 )
 from pipelines.report.pictures import encode_jpeg
 from tokens.crops import centre_crop
-from tokens.dvae_file import read_dvae
-from tokens.image import DvaeTokenizer
 from tokens.manifest import KEPT, FileEntry, Manifest, join_url, read_table
 from tokens.pixels import read_stored
 from tokens.sequence import SequenceLayout
@@ -70,6 +68,9 @@ def decode_examples(
 
     None where the tokenizer is the published encoder alone, which draws nothing.
     """
+    from tokens.dvae_file import read_dvae  # imports torch, which only a report on tokens needs
+    from tokens.image import DvaeTokenizer
+
     file = read_dvae(join_url(directory, "tokens/tokenizers/image.safetensors"))
     if not file.decodes:
         return None
