@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,6 +142,20 @@ def test_every_stored_picture_is_brought(folders: Folders, name: str) -> None:
         assert (member, fetched.outcome) == (row.member, "ok")
         pixels = cv2.imdecode(np.frombuffer(fetched.body, np.uint8), cv2.IMREAD_UNCHANGED)
         assert pixels.shape == (48, 72, 3)  # as the program made it of 64 x 96
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_may_be_in_an_object_store(folders: Folders, name: str) -> None:
+    url = f"memory://{name}/run"
+    fsspec.filesystem("memory").put(str(folders.path / name), f"/{name}/run", recursive=True)
+
+    there, here = list(read_rows(Source(url))), rows_of(folders.path / name)
+
+    assert [row.outcome for row in there] == [row.outcome for row in here]
+    assert hash_source(Source(url)) == hash_source(Source(str(folders.path / name)))
+    row = next(row for row in there if row.shard is not None)
+    [(_, fetched)] = read_members(row.shard, [row.member], MAX_BYTES)
+    assert fetched.outcome == "ok"
 
 
 def test_rows_go_into_the_build_as_they_are(folders: Folders, tmp_path: Path) -> None:
