@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from pipelines.refused import Refused
 
@@ -18,6 +19,7 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "timeout"),
     (aiohttp.ClientPayloadError, "truncated_body"),
     (aiohttp.ClientResponseError, "bad_http"),
+    (HttpProcessingError, "bad_http"),
     (OSError, "connect_failed"),
     (aiohttp.ClientConnectionError, "connect_failed"),
 )

@@ -9,10 +9,12 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from pipelines.ledger import OK
@@ -21,7 +23,7 @@ from pipelines.web.answers import Answer
 from pipelines.web.failures import never_connected, reason_of
 from pipelines.web.responses import MAY_PASS, retry_after_s
 from pipelines.web.settings import FetchSettings
-from pipelines.web.strict_response import StrictResponse
+from pipelines.web.strict_response import StrictHandler, StrictResponse
 
 IDLE_CONNECTION_S = 4.0
 """Seconds that a connection is kept: each costs a descriptor, here and at the server."""
@@ -41,13 +43,7 @@ class GuardedSession:
         self._contact_missing = False
         self._now = asyncio.get_running_loop().time
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # the places are the client's
-                resolver=resolver,
-                use_dns_cache=False,  # the resolver has its own
-                socket_factory=self._open_socket,
-                keepalive_timeout=IDLE_CONNECTION_S,
-            ),
+            connector=self._connector(resolver),
             headers={
                 "User-Agent": settings.user_agent,
                 "Accept": ACCEPT,
@@ -62,6 +58,18 @@ class GuardedSession:
             max_field_size=settings.max_header_bytes,
             max_headers=settings.max_headers,
         )
+
+    def _connector(self, resolver: AbstractResolver) -> aiohttp.TCPConnector:
+        connector = aiohttp.TCPConnector(
+            limit=0,  # the places are the client's
+            resolver=resolver,
+            use_dns_cache=False,  # the resolver has its own
+            socket_factory=self._open_socket,
+            keepalive_timeout=IDLE_CONNECTION_S,
+        )
+        handler: type[ResponseHandler] = StrictHandler
+        connector._factory = partial(handler, loop=asyncio.get_running_loop())
+        return connector
 
     async def close(self) -> None:
         await self._session.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Iterator
 
 import aiohttp.connector
@@ -112,3 +113,19 @@ def test_closes_the_connection_with_a_hosts_last_row() -> None:
     assert [one.outcome for one in fetched] == ["ok"] * 2
     assert len(set(ports)) == 1
     assert ["connection: close" in head for head in heads] == [False, False, True]
+
+
+def test_does_not_wait_for_the_rest_of_a_malformed_body() -> None:
+    async def malformed(exchange: Exchange) -> None:
+        exchange.head("200 OK", "Transfer-Encoding: chunked")
+        await asyncio.sleep(0.05)
+        exchange.raw(b"zz\r\nno chunk\r\n0\r\n\r\n")
+        await exchange.writer.drain()
+        await asyncio.sleep(3)
+
+    with fault_server(routes={"/a": malformed}) as server:
+        started = time.monotonic()
+        (fetched,) = fetch_in_turn(server, "/a", 1)
+
+    assert fetched.outcome == "bad_http"
+    assert time.monotonic() - started < 2
