@@ -9,6 +9,7 @@ from pipelines.options import STAGES
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.sources import Columns, Source
 from pipelines.web.addresses import AddressGuard
+from pipelines.web.img2dataset_engine import require_img2dataset
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 from tokens.bundled import DVAE_FILE, TEXT_FILE, locate
@@ -83,9 +84,11 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
     """The fetcher's limits: the recipe's, and what the command line says of this run.
 
     Raises:
-        ValueError: a contact, network, port or list that is none.
+        ValueError: a contact, network, port or list that is none, or an engine that is not there.
     """
     limits = recipe.fetch
+    if args.fetch_engine == "img2dataset":
+        require_img2dataset()
     load_lists(limits.optout_lists, limits.blocklists)  # workers read them; a fault is told here
     return FetchSettings(
         contact=args.contact,

@@ -7,7 +7,7 @@ read from there, and nothing is asked for again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +25,7 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
-from pipelines.fetch_session import FetchKit, FetchSession, OpenFetch, Wanted
+from pipelines.fetch_session import IMG2DATASET, FetchKit, FetchSession, OpenFetch, Wanted
 from pipelines.imaging import StoredImage
 from pipelines.img2dataset_members import read_members
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
@@ -48,12 +48,18 @@ PACKAGES = (
 )
 
 
-def fetch_rows(rows: pa.Table, session: FetchSession, on_done: Callable[[int], None]) -> pa.Table:
+def fetch_rows(
+    rows: pa.Table,
+    session: FetchSession,
+    on_done: Callable[[int], None],
+    sources: Sequence[str] = (),
+) -> pa.Table:
     """Fetch and store the picture of every row; row i of the answer is row i of `rows`.
 
     Args:
         rows: in ROWS_SCHEMA.
-        on_done: called with 1 for each row that has ended.
+        on_done: called with the number of rows that have ended.
+        sources: where each source lies (fsspec URLs), for rows whose picture it holds.
 
     Returns:
         A table in PAIRS_SCHEMA. A missing url or caption is written as an empty one.
@@ -70,7 +76,7 @@ def fetch_rows(rows: pa.Table, session: FetchSession, on_done: Callable[[int], N
         settle(pairs[place], found)
         on_done(1)
 
-    for place, found in _read_stored(asked, stored, session):
+    for place, found in _read_stored(asked, stored, session, sources):
         receive(place, found)
     session.bring(
         [Wanted(pairs[place]["url"], asked[place]["expected_hash"]) for place in wanted],
@@ -88,16 +94,28 @@ def _sort_out(asked: list[Mapping[str, Any]], pairs: list[Pair]) -> tuple[list[i
 
 
 def _read_stored(
-    asked: list[Mapping[str, Any]], stored: Iterable[int], session: FetchSession
+    asked: list[Mapping[str, Any]],
+    stored: Iterable[int],
+    session: FetchSession,
+    sources: Sequence[str],
 ) -> Iterable[tuple[int, dict[str, Any]]]:
     """The columns of pictures that an earlier run has stored, shard by shard."""
     shards: dict[str, dict[str, int]] = defaultdict(dict)
     for place in stored:
-        shards[asked[place]["shard"]][asked[place]["member"]] = place
+        shard = join_url(sources[asked[place]["source"]], asked[place]["shard"])
+        shards[shard][asked[place]["member"]] = place
     for shard, places in shards.items():
         for member, fetched in read_members(shard, list(places), session.max_body_bytes):
             place = places[member]
-            yield place, session.describe_stored(asked[place]["url"] or "", fetched)
+            found = session.describe_stored(asked[place]["url"] or "", fetched)
+            yield place, found | _known_sizes(asked[place], found["outcome"])
+
+
+def _known_sizes(row: Mapping[str, Any], outcome: str) -> dict[str, int]:
+    """How large the picture was before the earlier run shrank it, where that is known."""
+    names = ("original_width", "original_height")
+    known = outcome == OK and all(row[name] is not None for name in names)
+    return {name: row[name] for name in names} if known else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,8 @@ class FetchUnit:
     folder: str
     section_sha256: str
     kit: FetchKit
+    sources: tuple[str, ...] = ()
+    """Where each source lies (fsspec URLs)."""
     rounds: Mapping[str, int] = field(default_factory=dict)
     """How often `pipelines.retry` has made a unit again, by the unit's number."""
     max_open_items: int = MAX_OPEN_UNITS
@@ -127,7 +147,8 @@ class FetchUnit:
 
     def _fetch(self, item: FileEntry, session: FetchSession) -> None:
         watch = Stopwatch()
-        pairs = fetch_rows(read_table(self.rows_folder, item), session, progress.advance)
+        rows = read_table(self.rows_folder, item)
+        pairs = fetch_rows(rows, session, progress.advance, self.sources)
         commit_pairs(self.output(item), pairs, watch)
 
 
@@ -161,6 +182,7 @@ def plan_fetch(build: Build, done: Mapping[str, Manifest]) -> Job:
         folder,
         generation.section_sha256,
         FetchKit(build.fetch, image, build.fetch_engine),
+        tuple(source.url for source in build.sources),
         rounds,
     )
     outputs = tuple(map(work.output, rows.files))
@@ -184,7 +206,8 @@ def _describe_generation(build: Build, rows: Manifest, rounds: Mapping[str, int]
             "sources": rows.inputs["sources"],
             "optout_lists": list(map(hash_file, build.fetch.optout_lists)),
             "blocklists": list(map(hash_file, build.fetch.blocklists)),
+            "fetch_engine": build.fetch_engine,
         }
         | ({"rounds": dict(rounds)} if rounds else {}),
-        packages=PACKAGES,
+        packages=(*PACKAGES, *([IMG2DATASET] if build.fetch_engine == IMG2DATASET else [])),
     )

@@ -22,6 +22,9 @@ from pipelines.web.client import Client, Fetched
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 
+IMG2DATASET = "img2dataset"
+"""The engine that is not our own client alone."""
+
 PICTURE_COLUMNS = (
     "image",
     "width",
@@ -94,7 +97,7 @@ class FetchSession:
             ContactRequired: an address outside the allowed networks would be dialled without a
                 contact.
         """
-        if self._engine == "img2dataset":
+        if self._engine == IMG2DATASET:
             self._bring_with_img2dataset(wanted, receive)
         else:
             self._submit(self._bring(wanted, receive)).result()

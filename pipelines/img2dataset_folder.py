@@ -29,6 +29,8 @@ from tokens.manifest import join_url
 
 PICTURE_ENDINGS = ("jpg", "png", "webp")
 """What img2dataset calls a picture, as a file's ending and as a column (encode_format)."""
+SIZES = ("original_width", "original_height")
+"""Pixels before img2dataset shrank the picture, which may have cropped it, too."""
 KEY = re.compile(r"[0-9]+")
 FILE_NAME = re.compile(r"([0-9]+)(\.parquet|\.tar|\.tfrecord|_stats\.json|)")
 MAX_NAMED = 5
@@ -150,8 +152,8 @@ def _read_shard(shard: Shard, table: pq.ParquetFile, source: Source) -> Iterator
     names = ["key", "status", "error_message", columns.url, columns.caption]
     for name in names:
         find_column(header, name, shard.table)
-    if columns.license in header:
-        names.append(columns.license)
+    optional = (columns.license, *SIZES)
+    names += [name if name in header else "" for name in optional]
     in_table = shard.pictures == shard.table
     if in_table and not set(PICTURE_ENDINGS) & set(header):
         shard = replace(shard, pictures="")  # every row must have failed, or it is not whole
@@ -163,13 +165,15 @@ def _read_shard(shard: Shard, table: pq.ParquetFile, source: Source) -> Iterator
 
 
 def _list_rows(table: pq.ParquetFile, names: list[str]) -> Iterator[tuple[bytes | None, ...]]:
-    for batch in table.iter_batches(batch_size=4096, columns=names):
-        yield from zip(*(list_cells(batch.column(name)) for name in names), strict=True)
+    there = [name for name in names if name]
+    for batch in table.iter_batches(batch_size=4096, columns=there):
+        nothing = [None] * len(batch)
+        columns = (list_cells(batch.column(name)) if name else nothing for name in names)
+        yield from zip(*columns, strict=True)
 
 
 def _make_row(shard: Shard, member: str, cells: Sequence[bytes | None]) -> Row:
-    status, message, url, caption, *licences = cells
-    licence = licences[0] if licences else None
+    status, message, url, caption, licence, width, height = cells
     if status != b"success":
         outcome = name_outcome(_text(status), _text(message))
         return Row(url, caption, licence, outcome=outcome, signal=bound_message(_text(message)))
@@ -178,7 +182,15 @@ def _make_row(shard: Shard, member: str, cells: Sequence[bytes | None]) -> Row:
             f"the pictures of {shard.table} are missing: there is no {shard.number}.tar, no folder "
             f"{shard.number} and no column {', '.join(PICTURE_ENDINGS)}"
         )
-    return Row(url, caption, licence, shard=shard.pictures, member=member)
+    name = shard.pictures.rpartition("/")[2]  # whole, it would say where this machine keeps it
+    sizes = _pixels(width), _pixels(height)
+    return Row(url, caption, licence, None, None, None, name, member, *sizes)
+
+
+def _pixels(cell: bytes | None) -> int | None:
+    """A side's length; None where the table holds no sensible one."""
+    text = _text(cell)
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,5}", text) else None
 
 
 def _text(cell: bytes | None) -> str:

@@ -38,7 +38,8 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         required=True,
         action="append",
         metavar="URLS",
-        help="table of URLs and captions: CSV, TSV, JSON Lines or Parquet; repeatable",
+        help="table of URLs and captions (CSV, TSV, JSON Lines or Parquet), or a folder that "
+        "img2dataset wrote; repeatable",
     )
     add(
         "--output",

@@ -39,9 +39,12 @@ class Row(NamedTuple):
     """How an earlier fetch failed; None: it did not fail, or there was none."""
     signal: str | None = None
     shard: str | None = None
-    """fsspec URL of what holds the picture already."""
+    """Name, in the source's folder, of what holds the picture already."""
     member: str | None = None
     """Which picture of the shard; no two rows of a shard have the same."""
+    original_width: int | None = None
+    """Pixels of the picture before an earlier fetch shrank it; None: not known."""
+    original_height: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,15 @@ ROWS_SCHEMA = pa.schema(
         pa.field("expected_hash", pa.string()),  # "sha256:<hex>" or "md5:<hex>" of the bytes
         pa.field("outcome", pa.string()),  # how an earlier fetch ended; null: to be fetched
         pa.field("signal", pa.string()),  # what that fetch said of it
-        pa.field("shard", pa.string()),  # file that holds the picture already (fsspec URL)
-        pa.field("member", pa.string()),  # which picture of that file
+        pa.field("shard", pa.string()),  # what holds the picture already, below the source's folder
+        pa.field("member", pa.string()),  # which picture of it
+        pa.field("original_width", pa.int32()),  # before that fetch shrank it; null: not known
+        pa.field("original_height", pa.int32()),
     ]
 )
 """A row as its source gives it; bytes that are no UTF-8 are shown as U+FFFD and marked."""
 
-EARLIER_FETCH = ("outcome", "signal", "shard", "member")
+EARLIER_FETCH = ("outcome", "signal", "shard", "member", "original_width", "original_height")
 """What only a row has that was fetched before; null for one that was not."""
 
 

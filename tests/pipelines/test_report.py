@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from filters import FILTERS
 from pipelines.commit import Output, Written, commit_file, commit_table, hash_entries, publish
-from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
 from pipelines.ledger import FETCH_OUTCOMES, REASONS, add_counts, count_outcomes
+from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
 from pipelines.recipe import load_recipe
 from pipelines.report import write_report
 from pipelines.report.__main__ import main

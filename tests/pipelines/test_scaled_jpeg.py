@@ -11,7 +11,6 @@ from pipelines.imaging import DecodeLimits, StoredImage, decode_image, make_pict
 from pipelines.refused import Refused
 from pipelines.scaled_jpeg import decode_jpeg
 from tests.pipelines.picture_files import (
-    forge_jpeg_size,
     noise,
     plain_cmyk,
     saved,
@@ -121,7 +120,9 @@ def test_leaves_to_pillow_what_is_not_plain(data: bytes) -> None:
 
 
 def test_leaves_to_pillow_a_file_with_two_sizes() -> None:
-    assert decode_jpeg(forge_jpeg_size(LARGE, 3_000, 3_000), opened(LARGE), SIDE_PX) is None
+    larger = saved(smooth(600, 420), "JPEG")
+
+    assert decode_jpeg(larger, opened(LARGE), SIDE_PX) is None
 
 
 def test_stores_a_cmyk_picture_as_pillow_reads_it() -> None:
