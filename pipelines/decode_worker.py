@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import cv2
 
-from pipelines.decode_frames import GREETING, pack_picture, pack_refusal, receive_body
+from pipelines.decode_frames import GREETING, pack_picture, pack_refusal, receive_body, send
 from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
 from pipelines.refused import Refused
 
@@ -63,5 +63,4 @@ def serve(connection: socket.socket, make: Callable[[bytes], Picture], timeout_s
         except MemoryError:
             header, payload = pack_refusal(Refused("decode_oom"))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        connection.sendall(header)
-        connection.sendall(payload)
+        send(connection, header, payload)

@@ -1,6 +1,7 @@
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipelines import decoders
-from pipelines.decode_frames import REASONS
+from pipelines.decode_frames import REASONS, send
 from pipelines.decoders import Decoders
 from pipelines.imaging import DecodeLimits, StoredImage, make_picture
 from pipelines.ledger import FETCH_OUTCOMES
@@ -265,3 +266,18 @@ def test_works_inside_a_daemonic_process() -> None:
     )
 
     assert (ended.stdout, ended.stderr) == ("90\n", "")
+
+
+@pytest.mark.parametrize("taken", range(10))
+def test_sends_the_rest_of_what_the_kernel_took_a_part_of(taken: int) -> None:
+    class Part(socket.socket):
+        def sendmsg(self, buffers: list[bytes]) -> int:  # type: ignore[override]
+            return self.send(b"".join(buffers)[:taken])
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Part(fileno=ours.detach()) as part:
+        send(part, b"head", b"picture")
+        send(part, b"head", b"")
+        part.shutdown(socket.SHUT_WR)
+
+        assert theirs.recv(100, socket.MSG_WAITALL) == b"headpicturehead"
