@@ -155,7 +155,6 @@ def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
 
 
 def _decode(data: bytes, image: Image.Image, image_format: str, side_px: int | None) -> Decoded:
-    size = image.size
     pixels = decode_jpeg(data, image, side_px) if image_format == "jpeg" and side_px else None
     if pixels is None:
         image.load()
@@ -163,7 +162,7 @@ def _decode(data: bytes, image: Image.Image, image_format: str, side_px: int | N
     orientation = read_orientation(image)
     # A JPEG that holds a second picture (a depth or gain map) is no animation.
     animated = image_format != "jpeg" and bool(getattr(image, "is_animated", False))
-    width, height = size if orientation < 5 else size[::-1]
+    width, height = image.size if orientation < 5 else image.size[::-1]
     return Decoded(turn_upright(pixels, orientation), image_format, animated, width, height)
 
 
