@@ -22,15 +22,14 @@ MAX_ROBOTS_BYTES = 500 * 1024
 MAX_NAMED_RULES = 100
 """Disallow lines that are kept to say which one decided."""
 
-_AGENT_LINE = re.compile(r"user[- ]?agent\s*:?\s*(?P<name>.*)", re.IGNORECASE)
-_RULE_LINE = re.compile(r"(?P<field>[a-z][a-z -]*?)\s*:\s*(?P<value>.*)", re.IGNORECASE)
+_AGENT = frozenset({"user-agent", "useragent", "user agent"})
 _OF_NO_GROUP = ("sitemap", "host")
 _TOKEN = re.compile(r"[a-z_-]+|\*")
 
 
 @dataclass(frozen=True, slots=True)
 class Robots:
-    """What the robots.txt of one origin says to us. Raises nothing before it is asked."""
+    """What the robots.txt of one origin says to us."""
 
     state: str = "none"
     """`allowed` where there is a robots.txt, `none` where there is none."""
@@ -86,21 +85,30 @@ def our_group(lines: Sequence[str]) -> list[str]:
     ['Allow: /']
     """
     groups: dict[str, list[str]] = {}
-    names: list[str] = []
+    ours: set[str] = set()
     rules_seen = False
     for line in (line.partition("#")[0].strip() for line in lines):
-        agent = _AGENT_LINE.fullmatch(line)
-        if agent is not None:
-            names = [] if rules_seen else names
+        field, value = _split(line)
+        if field in _AGENT:
+            ours = set() if rules_seen else ours
             rules_seen = False
-            token = _TOKEN.match(agent["name"].lower())
-            names.append(token[0] if token else "")
-            groups.setdefault(names[-1], [])
-        elif line and not line.lower().startswith(_OF_NO_GROUP):
+            token = _TOKEN.match(value.lower())
+            if token is not None and token[0] in (CRAWLER, "*"):
+                ours.add(token[0])
+                groups.setdefault(token[0], [])
+        elif line and not field.startswith(_OF_NO_GROUP):
             rules_seen = True
-            for name in {CRAWLER, "*"} & set(names):
+            for name in ours:
                 groups[name].append(line)
     return groups.get(CRAWLER, groups.get("*", []))
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Field, in lower case, and value; the colon after a field is forgotten often enough."""
+    field, colon, value = line.partition(":")
+    if not colon:
+        field, _, value = line.partition(" ")
+    return field.strip().lower(), value.strip()
 
 
 def _read_usage(lines: Sequence[str]) -> Protego | None:
@@ -117,18 +125,15 @@ def _read_usage(lines: Sequence[str]) -> Protego | None:
 
 def _usage_lines(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Path and preference; earlier drafts allowed a preference without a path, for all paths."""
-    for line in lines:
-        rule = _RULE_LINE.fullmatch(line)
-        if rule is not None and rule["field"].lower() == "content-usage":
-            value = rule["value"] if rule["value"].startswith("/") else f"/ {rule['value']}"
-            path, *preference = value.split(maxsplit=1)
+    for field, value in map(_split, lines):
+        if field == "content-usage":
+            path, *preference = (value if value.startswith("/") else f"/ {value}").split(maxsplit=1)
             yield path, "".join(preference)
 
 
 def _longest_disallowed(lines: Sequence[str]) -> list[str]:
-    found = (_RULE_LINE.fullmatch(line) for line in lines)
-    paths = {rule["value"] for rule in found if rule and rule["field"].lower() == "disallow"}
-    return sorted(paths - {""}, key=len, reverse=True)[:MAX_NAMED_RULES]
+    paths = {value for field, value in map(_split, lines) if field == "disallow" and value}
+    return sorted(paths, key=len, reverse=True)[:MAX_NAMED_RULES]
 
 
 @lru_cache(maxsize=4096)

@@ -61,6 +61,7 @@ def refusal(robots: Robots, path: str) -> str | None:
         pytest.param(
             ["user-agent:*", "Sitemap: https://x/s", "disallow:/a"], "/b", "/a", id="sloppy"
         ),
+        pytest.param(["User-agent *", "Disallow: /a"], "/b", "/a", id="no colon"),
         pytest.param(["\ufeffUser-agent: *", "Disallow: /a"], "/b", "/a", id="byte order mark"),
         pytest.param(["User-agent: *", "Disallow: /ä"], "/a", "/%C3%A4", id="percent-encoded"),
         pytest.param(["User-agent: *\r", "Disallow: /a\r"], "/b", "/a", id="CR LF"),
@@ -157,11 +158,29 @@ def test_leaves_aside_what_stands_behind_500_kib() -> None:
     assert refusal(robots, "/far") is None
 
 
-def test_reads_the_longest_file_of_rules_in_seconds() -> None:
-    rules = "".join(f"Disallow: /*{n}*a*b$\n" for n in range(MAX_ROBOTS_BYTES // 24))
+HALF = MAX_ROBOTS_BYTES // 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "User-agent: *\n" + "".join(f"Disallow: /*{n}*a*b$\n" for n in range(HALF // 12)),
+            id="wildcards",
+        ),
+        pytest.param("User-agent: *\nDisallow: /" + "*a" * HALF, id="one long wildcard"),
+        pytest.param("User-agent: *\na" + " " * HALF + "b", id="blanks"),
+        pytest.param("User-agent: *\n" * (HALF // 14) + "Allow: /\n" * (HALF // 9), id="names"),
+        pytest.param("User-agent: a\n" * (HALF // 14) + "Allow: /\n" * (HALF // 9), id="others"),
+        pytest.param("User-agent: *\nContent-Usage: / " + "a;" * HALF, id="parameters"),
+        pytest.param("User-agent: *\n" + "Content-Usage: / a=n\n" * (HALF // 10), id="usage"),
+        pytest.param("\n" * MAX_ROBOTS_BYTES, id="empty lines"),
+    ],
+)
+def test_reads_the_longest_file_in_seconds(text: str) -> None:
     started = time.process_time()
 
-    robots = read_robots(f"User-agent: *\n{rules}".encode(), 300.0)
+    robots = read_robots(text.encode(), 300.0)
     read_s = time.process_time() - started
     refusal(robots, "/" + "ab" * 2000)
 
