@@ -8,9 +8,11 @@ same JPEG encoder; rounds alternate, each figure is the median of a picture's ro
 pictures. CPU time on one thread, because machines are shared: trust the ratio. PSNR and codes are
 those of the scaled result against the full decode's (null: equal); beside the codes stands what
 storing the full decode as JPEG changes by itself. The child's overhead is the CPU time of both
-processes together over the time of the same pictures without it. Two minutes on an idle machine.
+processes together over the time of the same pictures without it, caches gone cold included; the
+exchange is what of it sending a body costs. Two minutes on a machine of two busy cores.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -24,6 +26,7 @@ import numpy as np
 
 from pipelines.decoders import Decoders
 from pipelines.imaging import DecodeLimits, StoredImage, decode_image, make_picture, store_image
+from pipelines.refused import Refused
 from tokens.crops import centre_crop
 from tokens.image import load_image_tokenizer
 from tokens.pixels import read_stored
@@ -34,6 +37,7 @@ NUM_PICTURES = 16
 ROUNDS = 3
 CROP_PX = 256
 CHILD_ROUNDS = 60
+EXCHANGES = 2_000
 TYPICAL_BYTES = 127_000
 
 
@@ -133,12 +137,27 @@ def time_child(body: bytes) -> dict[str, float]:
             own = cpu_ms(lambda: [pool.make_picture(body) for _ in range(5)]) / 5
             both = own + (child_cpu_s() - before) * 1e3 / 5
             overhead.append(both - direct[-1])
+        exchange_ms = time_exchange(pool, b"BM".ljust(len(body)))
     return {
         "body_bytes": len(body),
         "direct_ms": statistics.median(direct),
         "child_overhead_ms": statistics.median(overhead),
+        "exchange_ms": exchange_ms,
         "child_start_s": start_s,
     }
+
+
+def time_exchange(pool: Decoders, refused: bytes) -> float:
+    """CPU ms of both processes for a body that is refused by its first bytes."""
+    before = child_cpu_s()
+
+    def send_all() -> None:
+        for _ in range(EXCHANGES):
+            with contextlib.suppress(Refused):
+                pool.make_picture(refused)
+
+    own = cpu_ms(send_all)
+    return (own + (child_cpu_s() - before) * 1e3) / EXCHANGES
 
 
 def child_cpu_s() -> float:
