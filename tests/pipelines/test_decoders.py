@@ -21,6 +21,7 @@ from pipelines.decoders import Decoders
 from pipelines.imaging import DecodeLimits, StoredImage, make_picture
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.refused import Refused
+from tests.pipelines.decoder_children import children, decoder_children
 
 HOSTILE = Path(__file__).with_name("hostile_decoder.py")
 LIMITS, STORED = DecodeLimits(), StoredImage(side_px=32)
@@ -52,14 +53,6 @@ def nothing_left() -> Iterator[None]:
 
 def open_things() -> tuple[list[int], int, int]:
     return children(), len(os.listdir("/proc/self/fd")), threading.active_count()
-
-
-def children() -> list[int]:
-    """Ids of this process's children, the dead that nobody waited for included."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
 
 
 def refusal(pool: Decoders, body: bytes) -> Refused:
@@ -115,7 +108,7 @@ def test_a_hostile_picture_costs_one_row(
         refused = refusal(pool, body)
         assert (refused.reason, refused.signal) == (reason, signal_name)
         assert pool.make_picture(good) == make_picture(good, LIMITS, STORED)
-        assert len(children()) == 1
+        assert len(decoder_children()) == 1
 
 
 @pytest.mark.usefixtures("hostile", "nothing_left")
@@ -148,7 +141,7 @@ def test_what_a_decoder_prints_goes_nowhere(capfd: pytest.CaptureFixture[str]) -
 def test_a_child_that_died_idle_costs_no_row() -> None:
     with Decoders(1, LIMITS, STORED, PATIENT_S, MEMORY_BYTES) as pool:
         pool.make_picture(draw())
-        (child,) = children()
+        (child,) = decoder_children()
         os.kill(child, signal.SIGKILL)
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
 
@@ -168,7 +161,7 @@ def test_threads_share_the_children_and_each_gets_its_own_picture() -> None:
     with Decoders(2, LIMITS, STORED, PATIENT_S, MEMORY_BYTES) as pool:
         with ThreadPoolExecutor(4) as threads:
             answers = list(threads.map(attempt, bodies))
-        assert len(children()) <= 2
+        assert len(decoder_children()) <= 2
 
     assert answers == [
         "decode_crash" if body == b"kill" else make_picture(body, LIMITS, STORED) for body in bodies
@@ -178,7 +171,7 @@ def test_threads_share_the_children_and_each_gets_its_own_picture() -> None:
 @pytest.mark.usefixtures("nothing_left")
 def test_starts_no_child_before_the_first_picture_and_closes_twice() -> None:
     pool = Decoders(2, LIMITS, STORED, PATIENT_S, MEMORY_BYTES)
-    assert children() == []
+    assert decoder_children() == []
 
     pool.close()
     pool.close()
@@ -203,7 +196,7 @@ def test_a_child_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     with Decoders(1, LIMITS, STORED, PATIENT_S, MEMORY_BYTES) as pool:
         pool.make_picture(draw())
-        child = Path("/proc", str(children()[0]))
+        child = Path("/proc", str(decoder_children()[0]))
         limits = (child / "limits").read_text().splitlines()
         threads = len(list((child / "task").iterdir()))
         descriptors = len(list((child / "fd").iterdir()))

@@ -1,6 +1,5 @@
 """Pictures made to hurt: what each may cost, and what is left of it."""
 
-import os
 import random
 import struct
 import time
@@ -17,6 +16,7 @@ from pipelines.decoders import Decoders
 from pipelines.formats import read_webp_size
 from pipelines.imaging import DecodeLimits, Picture, StoredImage, decode_image, make_picture
 from pipelines.refused import Refused
+from tests.pipelines.decoder_children import decoder_children
 from tests.pipelines.picture_files import (
     BLUE,
     RED,
@@ -48,8 +48,8 @@ def child() -> Iterator[Decoders]:
 
 def peak_bytes() -> int:
     """The most memory that the only child has ever held."""
-    (pid,) = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
-    status = Path("/proc", pid, "status").read_text()
+    (pid,) = decoder_children()
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 

@@ -1,0 +1,22 @@
+"""This process's children, by what the kernel says of them."""
+
+from pathlib import Path
+
+STARTED_BY_DECODERS = b"sys.path[:] = sys.argv[2:]"
+
+
+def children() -> list[int]:
+    """Ids of all, the dead that nobody waited for included."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found
+
+
+def decoder_children() -> list[int]:
+    """Ids of the living ones that decode."""
+    return [
+        pid
+        for pid in children()
+        if STARTED_BY_DECODERS in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
