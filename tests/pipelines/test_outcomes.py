@@ -165,6 +165,22 @@ def test_each_row_of_one_unit_ends_with_its_own(
     assert fetch(rows, settings) == [*MADE_TOGETHER, *MADE_ALONE, "ok", "ok"]
 
 
+def test_decides_by_the_bytes_and_not_by_their_label(
+    server: FaultServer, settings: FetchSettings
+) -> None:
+    ends = {
+        "/picture_as_page": "ok",
+        "/page_as_png": "not_an_image",
+        "/page": "not_an_image",
+        "/json": "not_an_image",
+        "/secret_bomb": "not_an_image",
+        "/empty": "empty_body",
+        "/status?code=204": "empty_body",
+    }
+
+    assert fetch([wanted(server.url(path)) for path in ends], settings) == [*ends.values()]
+
+
 def test_a_server_without_tls(unruly: FaultServer, settings: FetchSettings) -> None:
     url = unruly.url("/ok").replace("http:", "https:")
 
@@ -210,7 +226,7 @@ def test_pictures_that_hurt_the_decoder(
         f"import runpy, sys; sys.path[:] = sys.argv[2:]; runpy.run_path({str(HOSTILE_DECODER)!r})"
     )
     monkeypatch.setattr(decoders, "START", start)
-    hasty = replace(settings, decode_timeout_s=1, total_timeout_s=20)
+    hasty = replace(settings, decode_timeout_s=4, total_timeout_s=20)
     paths = ("/hang", "/ok", "/segfault", "/ok", "/balloon", "/ok")
 
     outcomes = fetch([wanted(server.url(path)) for path in paths], hasty)

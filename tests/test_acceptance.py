@@ -1,0 +1,173 @@
+"""What must hold of the fetcher, and the tests that hold it.
+
+Each line of the table is a promise about hostile networks (N), pictures (D), politeness (P), or
+integrity (I). A test that is renamed or thrown away leaves a hole here, and this file fails.
+"""
+
+import pytest
+
+from tests.finding import find_test
+
+PROMISES: dict[str, tuple[str, ...]] = {
+    # N: the network
+    "N01 inside addresses are not dialled": (
+        "test_addresses.py::test_refuses",
+        "test_refuses_the_private_vectors_of_others",
+        "test_lets_the_public_vectors_of_others_through",
+        "test_never_dials_a_forbidden_address",
+        "test_sends_no_syn_to_a_refused_address",
+    ),
+    "N02 nor inside any wrapping": (
+        "test_refuses_a_refused_address_in_any_wrapping",
+        "test_finds_the_address_inside_any_wrapping",
+        "test_lets_a_public_address_through_exactly_when_no_network_holds_it",
+    ),
+    "N03 nor in an odd spelling": ("test_asks_nobody", "test_never_dials_an_odd_spelling"),
+    "N04 nor by a name": (
+        "test_blocks_a_name_that_leads_inside",
+        "test_passes_by_the_private_address_of_a_mixed_answer",
+    ),
+    "N05 nor by a name that changes its answer": (
+        "test_checks_the_address_that_it_dials_when_a_name_changes_its_answer",
+    ),
+    "N06 nor by a redirect": (
+        "test_never_dials_a_forbidden_address",
+        "test_refuses_a_redirect",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/inside]",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/to_a_file]",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/nowhere]",
+    ),
+    "N07 redirects end": ("test_follows_as_many_redirects_as_the_limit_says",),
+    "N08 no other scheme, no password, no odd port, no injected header": (
+        "test_urls.py::test_refuses",
+        "test_each_row_of_one_unit_ends_with_its_own",
+    ),
+    "N09 no proxy, no password, no cookie out of the environment": (
+        "test_uses_no_proxy_of_the_environment",
+        "test_uses_no_password_of_the_environment",
+        "test_returns_no_cookie",
+    ),
+    "N10 loopback by hand alone, and no range too wide": (
+        "test_allows_by_hand_only_what_the_range_holds",
+        "test_refuses_a_range_that_would_switch_the_guard_off",
+        "test_a_build_whose_every_row_is_refused_ends_well_and_names_the_flag",
+        "test_bad_input_is_one_sentence_and_leaves_nothing",
+    ),
+    "N11 what hangs is cut off": (
+        "test_cuts_off_at_the_deadline",
+        "test_gives_up_on_a_port_that_swallows_connections",
+        "test_gives_up_on_a_handshake_that_hangs",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/silence]",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/chunk_drip]",
+    ),
+    "N12 endless bodies are not read": (
+        "test_stops_reading_at_the_cap",
+        "test_costs_little_memory",
+    ),
+    "N13 bombs do not go off": (
+        "test_costs_little_memory",
+        "test_bombs_unpack_to_what_they_promise",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/nested_gzip]",
+    ),
+    "N14 malformed HTTP is refused": (
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/two_lengths]",
+        "test_ends_with_its_reason_and_leaves_the_others_alone[/length_and_chunks]",
+        "test_hears_a_few_interim_answers",
+        "test_takes_no_answer_that_it_did_not_ask_for",
+    ),
+    "N15 half a body is none": (
+        "test_asks_again_for_a_body_that_broke_off_and_never_keeps_it",
+        "test_tries_again",
+    ),
+    "N16 bytes decide, not their label": (
+        "test_each_row_of_one_unit_ends_with_its_own",
+        "test_decides_by_the_bytes_and_not_by_their_label",
+    ),
+    "N17 a server's wish to wait is honoured, within reason": (
+        "test_survives_any_retry_after",
+        "test_waits_for_no_ten_years",
+        "test_waits_as_long_as_it_is_told",
+        "test_tries_again",
+    ),
+    "N18 only good certificates are believed": (
+        "test_believes_a_good_certificate_alone",
+        "test_believes_no_authority_that_the_system_does_not_know",
+        "test_has_no_switch_to_believe_anybody",
+    ),
+    "N19 a tarpit holds up nobody else": (
+        "test_a_tarpit_with_half_of_the_rows_holds_up_nobody_else",
+    ),
+    "N20 nothing grows": ("test_a_short_soak_loses_nothing", "test_tells_of_what_grows"),
+    # D: pictures
+    "D01 size by the header": ("test_refuses_a_bomb_by_its_header", "test_a_bomb_costs_no_memory"),
+    "D02 damage": (
+        "test_raises_nothing_but_a_reason_for_any_damage",
+        "test_refuses_a_truncated_file_unless_every_pixel_is_there",
+    ),
+    "D03 other formats": (
+        "test_reads_no_parser_for_a_format_that_is_refused",
+        "test_tries_no_other_parser_than_that_of_the_first_bytes",
+    ),
+    "D04 polyglots": ("test_stores_the_picture_of_a_polyglot_and_not_its_tail",),
+    "D05 animations": ("test_stores_the_first_frame_of_several", "test_counts_no_frames"),
+    "D06 colours": ("test_shows_what_a_person_sees_on_white_paper",),
+    "D07 orientation": ("test_turns_a_picture_upright", "test_stores_no_metadata"),
+    "D08 hang, crash, balloon": (
+        "test_a_hostile_picture_costs_one_row",
+        "test_pictures_that_hurt_the_decoder",
+    ),
+    "D09 odd shapes": (
+        "test_refuses_a_picture_without_pixels",
+        "test_stores_a_picture_of_any_shape_for_the_filters_to_judge",
+    ),
+    "D10 fuzz": (
+        "test_any_damage_ends_as_a_picture_or_a_reason_in_time_and_memory",
+        "test_any_bytes_end_as_a_reason",
+    ),
+    "D11 captions": (
+        "test_takes_a_megabyte_of_anything_and_keeps_its_beginning",
+        "test_the_work_grows_no_faster_than_the_caption",
+    ),
+    # P: politeness
+    "P01 robots.txt": (
+        "test_obeys_a_disallow_before_the_picture_is_asked_for",
+        "test_asks_once_however_many_rows_wait",
+        "test_reads_rules",
+    ),
+    "P02 robots.txt that cannot be had": (
+        "test_takes_no_file_for_a_yes",
+        "test_fetches_nothing_of_a_host_whose_file_cannot_be_had",
+    ),
+    "P03 opt-out headers": ("test_honours", "test_reads_no_body_where_a_header_speaks_against_it"),
+    "P04 a contact": (
+        "test_needs_a_contact_before_it_dials_outside",
+        "test_says_who_it_is_and_nothing_else",
+    ),
+    "P05 pace": (
+        "test_asks_an_unknown_host_once_a_second",
+        "test_two_processes_share_a_hosts_rate_and_places",
+    ),
+    "P06 opt-out lists": ("test_asks_nothing_of_those_who_are_listed",),
+    # I: integrity
+    "I01 swapped pictures": ("test_a_picture_that_was_swapped_since_it_was_listed",),
+    "I02 blocked pictures": ("test_nothing_stays_of_a_blocked_picture",),
+    # X: the tests themselves
+    "X1 tests stay on this machine": ("test_raises_and_remembers",),
+    "X2 every outcome happens": ("test_every_outcome_is_made_once",),
+    "X3 no guard can go unnoticed": (
+        "test_no_guard_can_go_unnoticed",
+        "test_tells_of_a_guard_that_no_test_holds",
+    ),
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_has_its_tests(promise: str) -> None:
+    assert [find_test(name) for name in PROMISES[promise]]
+
+
+@pytest.mark.parametrize(("letter", "rows"), [("N", 20), ("D", 11), ("P", 6), ("I", 2), ("X", 3)])
+def test_leaves_no_row_out(letter: str, rows: int) -> None:
+    found = [name.partition(" ")[0] for name in PROMISES if name.startswith(letter)]
+
+    assert found == [f"{letter}{n:02}" if letter != "X" else f"X{n}" for n in range(1, rows + 1)]
