@@ -235,13 +235,13 @@ from tests.pipelines.web.asking import Names, fetch_all
 port, worker = int(sys.argv[1]), sys.argv[2]
 settings = FetchSettings(
     guard=AddressGuard(("127.0.0.1/32",), (port,)),
-    workers=2, host_delay_s=0.05, host_delay_factor=0.0,
+    workers=2, host_delay_s=0.1, host_delay_factor=0.0,
 )
 
 async def run():
     async with Client(settings, Names(("127.0.0.1",))) as client:
         url = f"http://shared.example:{port}/a?worker={worker}"
-        fetched = await fetch_all(client, [url] * 8)
+        fetched = await fetch_all(client, [url] * 6)
     assert {one.outcome for one in fetched} == {"ok"}, fetched
 
 asyncio.run(run())
@@ -267,11 +267,10 @@ def test_two_processes_share_a_hosts_rate_and_places() -> None:
         assert [worker.wait(60) for worker in workers] == [0, 0]
 
     for times in asked.values():
-        assert len(times) == 8
+        assert len(times) == 6
+        assert times[-1][0] - times[0][0] >= 5 * 0.2 * 0.95
         for (before, ended), (after, _) in zip(times, times[1:], strict=False):
-            assert (
-                after - before >= 0.1 - 0.02
-            )  # the clocks are two, and so are the kernels' queues
+            assert after - before >= 0.1  # a loaded server sees some of them late
             assert after >= ended
     assert server.hits["/robots.txt"] == 2
 

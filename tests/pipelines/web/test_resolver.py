@@ -109,16 +109,16 @@ def test_gives_up_on_a_silent_server_at_the_deadline() -> None:
 
     async def run() -> float:
         loop = asyncio.get_running_loop()
-        async with resolving(server, timeout_s=0.3) as resolver:
+        async with resolving(server, timeout_s=0.4) as resolver:
             started = loop.time()
             slow = [asyncio.create_task(resolver.resolve("slow.example", 80)) for _ in range(20)]
             assert await addresses(resolver, "b.example") == ["192.0.2.8 80"]
-            assert loop.time() - started < 0.25  # nobody waits for another's name
+            assert not any(lookup.done() for lookup in slow)  # nobody waits for another's name
             failures = await asyncio.gather(*slow, return_exceptions=True)
             assert all(isinstance(one, socket.gaierror) for one in failures)
             return loop.time() - started
 
-    assert 0.25 <= asyncio.run(run()) < 0.8
+    assert 0.25 <= asyncio.run(run()) < 2
 
 
 def test_knows_localhost_and_the_hosts_file_without_a_server() -> None:
