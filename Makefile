@@ -1,7 +1,9 @@
 # make demo   set-up and the main job: clip art over HTTP -> tokens -> a trained model -> pictures
 # make test   set-up and the tests
 # make check  style, types and the direction of imports
-# make bench  every figure that the README quotes
+# make bench  every figure that the README quotes (fetching needs nginx)
+# make guards each guard taken away in turn: the tests must notice
+# make soak   100,000 URLs of a server with random faults, half an hour at most
 # Each works again after the first time; `make clean` throws the environment away.
 
 VENV := .venv
@@ -11,7 +13,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	&& { $$name -c 'import sys; print(sys.executable)'; break; }; done)
 UV := $(shell command -v uv)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench guards soak clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -27,6 +29,12 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+guards: $(VENV)/installed
+	$(BIN)/python -m tests.guards
+
+soak: $(VENV)/installed
+	$(BIN)/python -m tests.soak --urls 100000 --minutes 30
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pairmill needs Python 3.11 or 3.12; name one with make PYTHON=..."; exit 2; }

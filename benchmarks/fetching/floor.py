@@ -35,10 +35,12 @@ def fetch_share(urls: list[str], side_px: int, authority: str) -> int:
 
 
 def shrink(body: bytes, side_px: int) -> bytes:
-    least = int(1.5 * side_px)
-    pixels = simplejpeg.decode_jpeg(body, "BGR", min_height=least, min_width=least)
     height, width = simplejpeg.decode_jpeg_header(body)[:2]
     short = min(height, width)
+    # Halves alone: libjpeg-turbo has no vector code for the eighths between, which save nothing.
+    scale = next((n for n in (8, 4, 2) if short >= 1.5 * side_px * n), 1)
+    least = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+    pixels = simplejpeg.decode_jpeg(body, "BGR", **(least if scale > 1 else {}))
     if short > side_px:
         size = round(width * side_px / short), round(height * side_px / short)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
