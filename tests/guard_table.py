@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from pipelines.refused import Refused
@@ -243,6 +244,15 @@ GUARDS: tuple[Guard, ...] = (
         (
             "test_takes_no_answer_that_it_did_not_ask_for",
             "test_hears_a_few_interim_answers",
+        ),
+    ),
+    Guard(
+        "malformed body",
+        "pipelines.web.session:StrictHandler",
+        lambda _original: ResponseHandler,
+        (
+            f"{HOSTILE}[/late_bad_chunk]",
+            "test_does_not_wait_for_the_rest_of_a_malformed_body",
         ),
     ),
     Guard(

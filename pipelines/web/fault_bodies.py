@@ -1,6 +1,6 @@
 """Bodies without an end, with too early an end, or that are not what their type says."""
 
-from pipelines.web.fault_exchange import Exchange, Fault, picture
+from pipelines.web.fault_exchange import Exchange, Fault, message, picture
 
 PAGE = b"<!DOCTYPE html><p>Buy this domain"
 BLOCK = bytes(64 * 1024)
@@ -57,9 +57,10 @@ async def reset_in_body(exchange: Exchange) -> None:
 
 
 async def surplus(exchange: Exchange) -> None:
-    """a body longer than its Content-Length, with a second answer that nobody asked for"""
-    exchange.picture()
-    exchange.reply("200 OK", b"smuggled", "Content-Type: image/jpeg")
+    """a picture, and in the same breath a second answer that nobody asked for"""
+    kind = "Content-Type: image/jpeg"
+    exchange.raw(message("200 OK", picture(), kind) + message("200 OK", b"smuggled", kind))
+    exchange.keeps_alive = True
 
 
 async def empty(exchange: Exchange) -> None:

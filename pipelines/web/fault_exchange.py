@@ -36,12 +36,11 @@ class Exchange:
         self.sent_bytes += len(data)
 
     def head(self, status: str, *headers: str) -> None:
-        self.raw("\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1"))
+        self.raw(head(status, *headers))
 
     def reply(self, status: str, body: bytes, *headers: str) -> None:
         """A well-formed response."""
-        self.head(status, f"Content-Length: {len(body)}", *headers)
-        self.raw(body)
+        self.raw(message(status, body, *headers))
         self.keeps_alive = True
 
     def picture(self, *headers: str) -> None:
@@ -62,6 +61,16 @@ class Exchange:
             self.raw(data)
             await self.writer.drain()
             await asyncio.sleep(every_s)
+
+
+def head(status: str, *headers: str) -> bytes:
+    """A status line and header lines."""
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1")
+
+
+def message(status: str, body: bytes, *headers: str) -> bytes:
+    """A well-formed response."""
+    return head(status, f"Content-Length: {len(body)}", *headers) + body
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

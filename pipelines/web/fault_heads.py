@@ -1,9 +1,13 @@
 """Heads that HTTP does not allow, or that two readers would read differently (RFC 9112)."""
 
+import asyncio
+
 from pipelines.web.fault_exchange import Exchange, Fault, picture
 
 LONG_BYTES = 20_000
 MANY = 20_000
+LATE_S = 0.1
+"""Seconds in which the client has read the head."""
 
 
 async def huge_header(exchange: Exchange) -> None:
@@ -96,6 +100,16 @@ async def huge_chunk_size(exchange: Exchange) -> None:
     exchange.raw(b"f" * 400 + b"\r\n" + picture())
 
 
+async def late_bad_chunk(exchange: Exchange) -> None:
+    """a good chunk, and a while later one whose size is no number"""
+    exchange.head("200 OK", "Transfer-Encoding: chunked")
+    exchange.raw(b"3\r\nabc\r\n")
+    await exchange.writer.drain()
+    await asyncio.sleep(LATE_S)
+    exchange.raw(b"zz\r\n" + picture())
+    await exchange.hang()
+
+
 HEADS: tuple[Fault, ...] = (
     huge_header,
     many_headers,
@@ -114,4 +128,5 @@ HEADS: tuple[Fault, ...] = (
     length_and_chunks,
     bad_chunk_size,
     huge_chunk_size,
+    late_bad_chunk,
 )

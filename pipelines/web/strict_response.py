@@ -3,7 +3,8 @@
 Things that aiohttp 3.14 lets pass and Go's net/http does not:
 
 - A server may answer twice. On a kept connection the second answer would be taken for the next
-  request's, and so on: from then on every row of the host would get its neighbour's picture.
+  request's, and so on: from then on every row of the host would get its neighbour's picture. (One
+  that is sent after the next request has gone out is that request's answer for all one can tell.)
 - A server may send interim answers (1xx) before the one that counts (RFC 9110, 15.2). A flood of
   them would keep a core busy up to the deadline.
 - A body may turn out malformed after its head has been read (a chunk whose size is no number). The

@@ -70,6 +70,7 @@ OUTCOMES = {
     "/length_and_chunks": "bad_http",
     "/bad_chunk_size": "bad_http",
     "/huge_chunk_size": "bad_http",
+    "/late_bad_chunk": "bad_http",
     # waits
     "/drip": "timeout",
     "/chunk_drip": "timeout",
@@ -158,7 +159,7 @@ def test_asks_again_for_a_body_that_broke_off_and_never_keeps_it(
     assert server.hits[path] - before == 3
 
 
-def test_takes_no_answer_that_it_did_not_ask_for(
+def test_takes_no_answer_that_comes_in_the_same_breath(
     server: FaultServer, settings: FetchSettings
 ) -> None:
     one_at_a_time = replace(settings, total_concurrency=1)
@@ -166,6 +167,28 @@ def test_takes_no_answer_that_it_did_not_ask_for(
     fetched = fetch([server.url("/surplus"), server.url("/ok")] * 5, one_at_a_time)
 
     assert {one.body for one in fetched} == {picture()}
+
+
+def test_takes_no_answer_that_it_did_not_ask_for(settings: FetchSettings) -> None:
+    async def answers_twice(exchange: Exchange) -> None:
+        """a picture, and a while later, on the idle connection, another answer"""
+        exchange.picture()
+        await exchange.writer.drain()
+        await asyncio.sleep(0.1)
+        exchange.reply("200 OK", b"smuggled", "Content-Type: image/jpeg")
+
+    with fault_server(routes={"/twice": answers_twice}) as other:
+        paced = replace(
+            settings,
+            guard=AddressGuard(("127.0.0.1/32",), (other.port,)),
+            host_concurrency=1,
+            host_delay_s=0.4,  # so that the next request waits until the second answer is there
+            host_delay_factor=0,
+        )
+        fetched = fetch([other.url(path, "localhost") for path in ("/twice", "/ok")], paced)
+
+    assert [one.body for one in fetched] == [picture()] * 2
+    assert other.hits["/ok"] == 2  # once where the answer lay in wait, and again elsewhere
 
 
 @pytest.mark.parametrize(("interim", "outcome"), [(5, "ok"), (6, "bad_http")])
