@@ -97,7 +97,7 @@ def test_a_build_that_stopped_early_goes_on_and_a_finished_one_fetches_nothing(
     first = run_build(table, corpus, recipe, site, ["--limit", "10", "--until", "select"])
     assert first.returncode == 0, first.stderr
     assert not (corpus / "tokens").exists()
-    assert sum(site.hits.values()) == 10
+    assert sum(site.hits.values()) - site.hits["/robots.txt"] == 10
     second = run_build(table, corpus, recipe, site)
     assert second.returncode == 0, second.stderr
     assert site.hits["/0.png"] == 1
