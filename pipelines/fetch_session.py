@@ -8,6 +8,7 @@ Units share it: while the slow hosts of one drain, the next one's rows keep the 
 import asyncio
 import gc
 import hashlib
+import resource
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -73,6 +74,7 @@ class FetchSession:
 
     def __enter__(self) -> Self:
         gc.freeze()  # what was imported stays: each collection would walk through all of Beam
+        _allow_descriptors()
         self._thread.start()
         self._submit(self._client.__aenter__()).result()
         return self
@@ -185,6 +187,12 @@ class FetchSession:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.__aexit__(None, None, None)
+
+
+def _allow_descriptors() -> None:
+    """Take all the descriptors that we may have: each kept connection costs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True, slots=True)
