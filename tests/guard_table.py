@@ -349,6 +349,24 @@ GUARDS: tuple[Guard, ...] = (
         ("test_follows_as_many_redirects_as_the_limit_says",),
     ),
     Guard(
+        "longest wait",
+        "pipelines.web.client:Client.__init__",
+        with_setting(max_retry_after_s=10**9),
+        ("test_waits_for_no_ten_years",),
+    ),
+    Guard(
+        "lookup deadline",
+        "pipelines.web.resolver:CachingResolver.__init__",
+        with_limit(1, 30.0),
+        ("test_gives_up_on_a_silent_server_at_the_deadline",),
+    ),
+    Guard(
+        "stored picture size",
+        "pipelines.img2dataset_members:_judge",
+        with_limit(1, 2**40),
+        ("test_size_decides",),
+    ),
+    Guard(
         "picture format",
         "pipelines.imaging:sniff_format",
         lambda _original: lambda data: "tiff" if b"II*" in data[:8] else "jpeg",
