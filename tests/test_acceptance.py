@@ -33,6 +33,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "N06 nor by a redirect": (
         "test_never_dials_a_forbidden_address",
         "test_refuses_a_redirect",
+        "test_checks_where_a_redirect_leads",
         "test_ends_with_its_reason_and_leaves_the_others_alone[/inside]",
         "test_ends_with_its_reason_and_leaves_the_others_alone[/to_a_file]",
         "test_ends_with_its_reason_and_leaves_the_others_alone[/nowhere]",

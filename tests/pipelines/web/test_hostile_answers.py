@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -134,6 +135,27 @@ def test_ends_with_its_reason_and_leaves_the_others_alone(
     assert faulty.outcome == OUTCOMES[path]
     assert (faulty.body is not None) == (faulty.outcome == "ok")
     assert before.body == after.body == picture()
+
+
+@pytest.mark.parametrize(
+    ("target", "outcome"),
+    [
+        ("ftp://h.example/a.jpg", "scheme_not_allowed"),
+        ("gopher://127.0.0.1:70/_GET", "scheme_not_allowed"),
+        ("data:image/png;base64,AAAA", "scheme_not_allowed"),
+        ("//169.254.169.254/latest/", "ssrf_blocked"),
+        ("http://[::ffff:127.0.0.1]/", "ssrf_blocked"),
+        ("http://127.0.0.1:22/", "port_not_allowed"),
+        ("http://user:password@h.example/", "userinfo_refused"),
+        ("http://0x7f000001/", "bad_url"),
+    ],
+)
+def test_checks_where_a_redirect_leads(
+    server: FaultServer, settings: FetchSettings, target: str, outcome: str
+) -> None:
+    (fetched,) = fetch([server.url(f"/redirect?to={quote(target)}")], settings)
+
+    assert (fetched.outcome, fetched.body) == (outcome, None)
 
 
 @pytest.mark.parametrize("path", ["/endless", "/endless_chunks", "/huge", "/huge_and_flowing"])
