@@ -53,6 +53,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_refuses_a_range_that_would_switch_the_guard_off",
         "test_a_build_whose_every_row_is_refused_ends_well_and_names_the_flag",
         "test_bad_input_is_one_sentence_and_leaves_nothing",
+        "test_the_manifest_names_what_was_allowed_by_hand",
     ),
     "N11 what hangs is cut off": (
         "test_cuts_off_at_the_deadline",

@@ -58,6 +58,18 @@ def test_every_row_ends_in_one_outcome_and_the_table_says_so(whole: tuple[Path, 
 
 
 @pytest.mark.timeout(WHOLE_BUILD_S)
+def test_the_manifest_names_what_was_allowed_by_hand(
+    whole: tuple[Path, str], running_site: Site
+) -> None:
+    corpus, _ = whole
+
+    details = read_manifest(str(corpus / "pairs")).details
+
+    assert details["allow_networks"] == ["127.0.0.1/32"]
+    assert running_site.port in details["allow_ports"]
+
+
+@pytest.mark.timeout(WHOLE_BUILD_S)
 def test_every_kept_pair_has_tokens_in_its_split(whole: tuple[Path, str]) -> None:
     corpus, _ = whole
     tokens = read_manifest(str(corpus / "tokens"))
