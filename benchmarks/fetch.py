@@ -4,8 +4,8 @@
 
 All fetch the same JPEGs (40 to 400 KB, statistics of photographs) from one nginx on loopback, over
 HTTP and HTTPS, and store them as JPEG of quality 95 with a short side of `--side_px`. Rounds
-alternate. A program's start-up, measured in each round with eight pictures, is taken off its
-figures and given apart. pairmill is run as a user runs it (`pipelines.build --until fetch`): Beam,
+alternate. A program's start-up, measured once with eight pictures, is taken off its figures and
+given apart. pairmill is run as a user runs it (`pipelines.build --until fetch`): Beam,
 guard, robots.txt, decoding processes, hashes, Parquet and books included. CPU time is that of the
 program and all its children; machines are noisy, so trust the ratios.
 
@@ -14,6 +14,7 @@ Needs nginx (Debian: nginx-light); made once, the pictures are kept in `--work`.
 
 import argparse
 import json
+import operator
 import platform
 import statistics
 import sys
@@ -71,17 +72,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace, server: Server) -> dict[str, list[Rate]]:
+    starts = {name: _run(name, FEW, options, server) for name in options.only}
     rates: dict[str, list[Rate]] = {name: [] for name in options.only}
     for number in range(options.rounds):
         for name in options.only:
-            rate = measure_once(name, options, server)
+            rate = measure_once(name, starts[name], options, server)
             rates[name].append(rate)
             print(f"round {number + 1}  {name:<24} {describe_rate(rate)}", file=sys.stderr)
     return rates
 
 
-def measure_once(name: str, options: argparse.Namespace, server: Server) -> Rate:
-    start = _run(name, FEW, options, server)
+def measure_once(name: str, start: Usage, options: argparse.Namespace, server: Server) -> Rate:
     whole = _run(name, options.pictures, options, server)
     number, cpu_s = options.pictures - FEW, whole.cpu_s - start.cpu_s
     wall_s = whole.wall_s - start.wall_s
@@ -98,9 +99,9 @@ def median(rates: list[Rate], pick: Callable[[Rate], float]) -> float:
 
 
 def summarise(rates: dict[str, list[Rate]]) -> dict[str, dict[str, float]]:
-    fields = Rate.__slots__
+    picks = {field: operator.attrgetter(field) for field in Rate.__slots__}
     return {
-        name: {field: round(median(of, lambda rate: getattr(rate, field)), 3) for field in fields}
+        name: {field: round(median(of, pick), 3) for field, pick in picks.items()}
         for name, of in rates.items()
     }
 

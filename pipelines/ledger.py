@@ -47,11 +47,9 @@ FETCH_OUTCOMES = (
     "robots_unreachable",
     "optout_header",
     "optout_list",
-    "tombstoned",
     "host_circuit_open",
     "host_deferred",
     # the picture
-    "content_type_refused",
     "not_an_image",
     "format_refused",
     "decode_error",
@@ -60,7 +58,6 @@ FETCH_OUTCOMES = (
     "decode_oom",
     "too_many_pixels",
     "too_small",
-    "animated_refused",
     "hash_mismatch",
     "blocklist_hit",
     # our own fault

@@ -36,9 +36,7 @@ def make_pictures(folder: Path, number: int, min_px: int, max_px: int, seed: int
 
 def _make_texture(draws: np.random.Generator) -> np.ndarray:
     """(2048, 2048, 3) uint8 whose power falls as 1/f^2, as that of photographs does."""
-    frequency = np.hypot(
-        np.fft.fftfreq(TEXTURE_PX)[:, None], np.fft.rfftfreq(TEXTURE_PX)[None, :]
-    )
+    frequency = np.hypot(np.fft.fftfreq(TEXTURE_PX)[:, None], np.fft.rfftfreq(TEXTURE_PX)[None, :])
     frequency[0, 0] = 1.0
     layers = []
     for _ in range(3):
