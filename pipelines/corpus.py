@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.doors import BadInput
-from pipelines.options import STAGES
+from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.sources import Columns, Source
 from pipelines.web.addresses import AddressGuard
@@ -107,8 +107,12 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
         verify_hash=limits.verify_hash,
         optout_lists=limits.optout_lists,
         blocklists=limits.blocklists,
-        workers=args.fetch_workers or args.direct_num_workers,
+        workers=args.fetch_workers or _guess_workers(args),
     )
+
+
+def _guess_workers(args: argparse.Namespace) -> int:
+    return int(args.direct_num_workers) if is_local(args.runner) else REMOTE_WORKERS
 
 
 def _make_guard(networks: list[str], ports: list[int]) -> AddressGuard:

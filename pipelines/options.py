@@ -14,6 +14,8 @@ from pathlib import Path
 from pipelines.doors import BadInput, HelpWithDefaults
 
 STAGES = ("fetch", "score", "select", "encode")
+REMOTE_WORKERS = 1000
+"""Processes that fetch on a remote runner, where nobody says how many: a host's rate must hold."""
 LOCAL_RUNNERS = ("directrunner", "direct")
 DATAFLOW_RUNNERS = ("dataflowrunner", "dataflow")
 DATAFLOW_NEEDS = {
@@ -102,7 +104,8 @@ def add_fetch_options(parser: argparse.ArgumentParser) -> None:
         type=_count,
         metavar="N",
         help="processes that fetch at a time, all machines together: a host's rate is divided by "
-        "it (default: --direct_num_workers; name it on a remote runner)",
+        f"it (default: --direct_num_workers on this machine; on others {REMOTE_WORKERS}, which is "
+        "slow rather than rude)",
     )
     add(
         "--direct_num_workers",
