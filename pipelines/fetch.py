@@ -35,7 +35,7 @@ from pipelines.steps import Job, Session, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
 MAX_OPEN_UNITS = 4
-"""Units that one process has open at once: each holds its stored pictures, 0.2 GB of 10,000."""
+"""Units that one process has open at once: each holds its stored pictures, 0.5 GB of 10,000."""
 
 PACKAGES = (
     "aiohttp",
