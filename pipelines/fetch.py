@@ -19,7 +19,6 @@ from pipelines.commit import (
     Output,
     Written,
     commit_table,
-    current_manifest,
     hash_entries,
     hash_file,
     unit_output,
@@ -172,9 +171,13 @@ def read_rounds(manifest: Manifest | None) -> dict[str, int]:
 
 
 def plan_fetch(build: Build, done: Mapping[str, Manifest]) -> Job:
-    """The fetch stage: one step, a unit of pairs for each unit of rows."""
+    """The fetch stage: one step, a unit of pairs for each unit of rows.
+
+    Args:
+        done: the manifest of rows, and that of the fetch stage where it has run before.
+    """
     rows, folder, section = done["rows"], build.folder("fetch"), build.recipe.fetch
-    rounds = read_rounds(current_manifest(folder))
+    rounds = read_rounds(done.get("fetch"))
     generation = _describe_generation(build, rows, rounds)
     image = StoredImage(section.stored_side_px, section.image_format)
     work = FetchUnit(

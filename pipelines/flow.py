@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from pipelines.commit import current_manifest
 from pipelines.corpus import Build
 from pipelines.doors import BadInput
 from pipelines.fetch import MAX_OPEN_UNITS, plan_fetch
@@ -56,6 +57,8 @@ def run_build(build: Build, engine: Engine) -> None:
 def run_stages(build: Build, engine: Engine) -> tuple[dict[str, Manifest], dict[str, float]]:
     """Run what is not current; returns the manifests and wall seconds per stage."""
     done = {"rows": cut_sources(build)}
+    if (fetched_before := current_manifest(build.folder("fetch"))) is not None:
+        done["fetch"] = fetched_before
     seconds: dict[str, float] = {}
     for stage in build.stages:
         start = time.monotonic()

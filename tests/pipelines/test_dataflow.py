@@ -47,6 +47,7 @@ def jobs() -> dict[str, Job]:
         stages=tuple(PLANS),
         limit=None,
         fetch=FetchSettings(contact="me@example.org"),
+        fetch_engine="pairmill",
         tokenizers=Tokenizers("gs://bucket/t.json", "gs://bucket/i.safetensors", layout, details),
     )
     done = {stage: make_manifest(stage) for stage in ("rows", "fetch", "score", "select")}

@@ -202,6 +202,15 @@ def test_a_slow_host_takes_no_thread(
     assert ended == ["ok"] * 4 + ["timeout"] * 4
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_run(
     server: FaultServer, settings: FetchSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
