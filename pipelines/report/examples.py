@@ -20,7 +20,7 @@ from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
 EXAMPLES_PER_REASON = 12
 UNITS_PER_REASON = 8
-COLUMNS = ("pair_id", "url", "caption", "original_width", "original_height", "image")
+COLUMNS = ("pair_id", "url", "caption", "original_width", "original_height", "image", "signal")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,6 +45,8 @@ class Example:
     height: int | None
     thumbnail: bytes
     """JPEG; empty where there is no picture."""
+    signal: str = ""
+    """What decided, where the reason alone does not say: a header, a rule, a server's words."""
 
 
 def draw_places(directory: str, decided: Manifest) -> dict[str, list[Place]]:
@@ -127,4 +129,5 @@ def make_example(row: Mapping[str, Any]) -> Example:
         width=row["original_width"],
         height=row["original_height"],
         thumbnail=make_thumbnail(row["image"]) if row["image"] else b"",
+        signal=row["signal"] or "",
     )

@@ -40,10 +40,11 @@ def render_gallery(examples: Sequence[Example]) -> str:
 
 def _render_example(example: Example) -> str:
     size = f"{example.width} \u00d7 {example.height}" if example.thumbnail else ""
+    signal = f'<bdi dir="auto">{escape(shorten(example.signal))}</bdi>' if example.signal else ""
     return (
         f'<li><figure title="{escape(shorten(example.url))}">{_render_picture(example)}'
         f"<figcaption>{show_caption(example.caption)}"
-        f'<div class="soft">{size}</div></figcaption></figure></li>'
+        f'<div class="soft">{size}{signal}</div></figcaption></figure></li>'
     )
 
 

@@ -68,7 +68,7 @@ def make_row(number):
         "outcome": "ok" if fetched else ("http_404", "timeout")[number // 5 % 2],
     }
     if not fetched:
-        return row
+        return row | {"signal": f"X-Robots-Tag: <s>{number}</s>"}
     return row | {"image": draw_picture(number), "original_width": 400, "original_height": 300}
 
 
@@ -266,6 +266,12 @@ def test_each_reason_is_shown_with_rows_of_that_reason(corpus):
         assert {decide(by_id[example.pair_id]) for example in reason.examples} == {reason.name}
         assert all(bool(e.thumbnail) == bool(by_id[e.pair_id]["image"]) for e in reason.examples)
     assert {decide(by_id[example.pair_id]) for example in figures.survivors} == {"kept"}
+
+
+def test_a_row_without_a_picture_shows_what_decided(page):
+    shown = [text for tag, text in page.texts if tag == "bdi" and text.startswith("X-Robots-Tag")]
+    assert "X-Robots-Tag: <s>4</s>" in shown
+    assert not page.tags["s"]
 
 
 def test_decoded_pictures_stand_beside_the_pictures_of_the_same_pairs(corpus):
