@@ -24,6 +24,7 @@ from pipelines.web.answers import Answer
 from pipelines.web.bodies import read_picture, read_robots_body
 from pipelines.web.hosts import HostGates
 from pipelines.web.lists import Lists
+from pipelines.web.optout import MAX_SIGNAL_CHARS
 from pipelines.web.places import Places
 from pipelines.web.resolver import CachingResolver
 from pipelines.web.responses import MAY_PASS
@@ -205,7 +206,8 @@ class Client:
             try:
                 url = redirect_target(url, answer.location, self._settings)
             except Refused as refused:
-                return replace(answer, outcome=refused.reason, location=None)
+                signal = f"redirect to {answer.location}"[:MAX_SIGNAL_CHARS]
+                return replace(answer, outcome=refused.reason, location=None, signal=signal)
         return answer
 
     async def _ask_picture(self, url: URL, left_s: float, place: AsyncExitStack) -> Answer:

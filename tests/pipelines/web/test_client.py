@@ -58,6 +58,15 @@ def test_ends_with(
     assert (fetched.body is not None) == (outcome == "ok")
 
 
+def test_says_where_a_refused_redirect_led(allowed: FaultServer, settings: FetchSettings) -> None:
+    url = allowed.url("/redirect?to=http://169.254.169.254/latest")
+
+    fetched = fetch_one(url, settings)
+
+    assert (fetched.outcome, fetched.url_final) == ("ssrf_blocked", url)
+    assert fetched.signal == "redirect to http://169.254.169.254/latest"
+
+
 def test_tells_a_page_from_nothing_but_not_from_a_picture(
     allowed: FaultServer, settings: FetchSettings
 ) -> None:
