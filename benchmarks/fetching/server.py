@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import trustme
 
 CONFIG = """
@@ -46,7 +47,7 @@ class Server:
     ports: dict[str, int]
     """One of WAYS to a port of 127.0.0.1."""
     authority: Path
-    """PEM file of the certificate authority that signed its certificate."""
+    """PEM file: the authorities that browsers trust, and the one that signed its certificate."""
 
     def url(self, way: str, path: str) -> str:
         return f"{way.partition('_')[0]}://127.0.0.1:{self.ports[way]}/{path}"
@@ -81,7 +82,9 @@ def _write_certificates(work: Path) -> Path:
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(work / "server.key")
     (work / "server.pem").write_bytes(b"".join(p.bytes() for p in certificate.cert_chain_pems))
-    authority.cert_pem.write_to_path(work / "authority.pem")
+    # Beside the authorities of the web: to load all of them is what a TLS context costs.
+    bundle = Path(certifi.where()).read_bytes() + authority.cert_pem.bytes()
+    (work / "authority.pem").write_bytes(bundle)
     return work / "authority.pem"
 
 
