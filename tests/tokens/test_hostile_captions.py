@@ -1,11 +1,10 @@
 """Captions made to hurt: the tokenizer never raises, gives them back, and takes linear time."""
 
-import sys
-from collections.abc import Callable
-
 import pytest
 
 from tokens.text import load_text_tokenizer, lower_cased
+
+from .counting import calls_made
 
 TOKENIZER = load_text_tokenizer("bundled")
 UNLIMITED = 1 << 22
@@ -56,20 +55,3 @@ def test_the_work_grows_no_faster_than_the_caption(piece: str, dropout: float) -
 
     work(2_000)  # meets each run for the first time
     assert work(16_000) < 2.2 * work(8_000)
-
-
-def calls_made(action: Callable[[], object]) -> int:
-    """How many functions `action` calls: a measure of work that no other program disturbs."""
-    count = 0
-
-    def count_call(frame: object, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count_call)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return count

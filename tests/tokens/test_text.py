@@ -2,8 +2,6 @@ import doctest
 import hashlib
 import json
 import random
-import sys
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +15,8 @@ import tokens.text
 from tokens.bundled import TEXT_FILE, locate
 from tokens.text import PIECE, TextTokenizer, TextTokens, load_text_tokenizer, lower_cased
 from tokens.vocabulary import Vocabulary
+
+from .counting import calls_made
 
 TOKENIZER = load_text_tokenizer("bundled")
 REFERENCE = Tokenizer.from_file(locate("bundled", TEXT_FILE))
@@ -218,23 +218,6 @@ def test_a_run_longer_than_64_letters_is_cut_every_64() -> None:
     letters = "".join(random.Random(3).choices("etaoinshrdlu", k=150))
     parts = [letters[:64], letters[64:128], letters[128:]]
     assert encode_one(letters) == [i for part in parts for i in encode_one(part)]
-
-
-def calls_made(action: Callable[[], object]) -> int:
-    """How many functions `action` calls: a measure of work that no other program disturbs."""
-    count = 0
-
-    def count_call(frame: object, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count_call)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 @pytest.mark.parametrize("unit", ["a", "ab cd ", "é7"])
