@@ -19,7 +19,7 @@ from typing import Any, Self
 from pipelines.decoders import Decoders
 from pipelines.imaging import DecodeLimits, StoredImage
 from pipelines.refused import Refused
-from pipelines.web.client import Client, Fetched
+from pipelines.web.client import Client, Fetched, run_together
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 
@@ -151,12 +151,7 @@ class FetchSession:
         return self._client.has_free_place
 
     async def _bring(self, wanted: Sequence[Wanted], receive: Receive) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for index, one in enumerate(wanted):
-                    tasks.create_task(self._bring_one(index, one, receive))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # what stopped the others
+        await run_together(self._bring_one(index, one, receive) for index, one in enumerate(wanted))
 
     async def _bring_one(self, index: int, one: Wanted, receive: Receive) -> None:
         async with self._client.fetching(one.url) as fetched:

@@ -10,11 +10,11 @@ memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp.abc import AbstractResolver
 from yarl import URL
@@ -90,12 +90,17 @@ async def fetch_each(
             await receive(index, fetched)
 
     async with Client(settings, lists=lists) as client:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for index, url in enumerate(urls):
-                    tasks.create_task(deliver(index, url))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # what stopped the others
+        await run_together(deliver(index, url) for index, url in enumerate(urls))
+
+
+async def run_together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all at once; the first that fails stops the others, and is what is raised."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in works:
+                tasks.create_task(work)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 class Client:

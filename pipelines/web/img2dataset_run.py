@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 from urllib.error import URLError
 
-from pipelines.web.client import Client, Fetched
+from pipelines.web.client import Client, Fetched, run_together
 
 LOST = Fetched("internal_error", signal="img2dataset lost the row")
 
@@ -117,12 +117,7 @@ class Run(Generic[T]):
             raise
 
     async def _fetch_all(self, urls: Sequence[str | None]) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for position, url in enumerate(urls):
-                    tasks.create_task(self._fetch(position, url))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # what stopped the others
+        await run_together(self._fetch(position, url) for position, url in enumerate(urls))
 
     async def _fetch(self, position: int, url: str | None) -> None:
         async with self._client.fetching(url) as fetched:
