@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.pipelines.decoder_children import children
+
 WARM_UP_RATIO = 0.2
 """Of the samples: imports, caches and the allocator's first arenas."""
 MIN_JUDGED_S = 180.0
@@ -51,16 +53,16 @@ def take_sample(
     Args:
         other_pid: a child that is not to be counted.
     """
-    children = [pid for pid in _children() if pid != other_pid and _resident_mb(pid) is not None]
+    alive = [pid for pid in children() if pid != other_pid and _resident_mb(pid) is not None]
     return Sample(
         time.monotonic() - started,
         rows,
         _resident_mb(os.getpid()) or 0.0,
-        sum(_resident_mb(pid) or 0.0 for pid in children),
+        sum(_resident_mb(pid) or 0.0 for pid in alive),
         len(os.listdir("/proc/self/fd")),
         threading.active_count(),
         len(asyncio.all_tasks(loop)),
-        len(children),
+        len(alive),
     )
 
 
@@ -89,11 +91,6 @@ def slope_mb_per_min(samples: Sequence[Sample]) -> float | None:
         return None
     minutes = [one.at_s / 60 for one in after]
     return float(np.polyfit(minutes, [one.own_mb + one.children_mb for one in after], 1)[0])
-
-
-def _children() -> list[int]:
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
 def _resident_mb(pid: int) -> float | None:
