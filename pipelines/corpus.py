@@ -49,6 +49,8 @@ class Build:
     fetch: FetchSettings
     fetch_engine: str
     """pairmill or img2dataset: what brings the bytes."""
+    models: dict[str, dict[str, str]]
+    """What decides the numbers of the score stage's models, by their table in the recipe."""
     tokenizers: Tokenizers | None
     """None where the build stops before encode."""
 
@@ -74,10 +76,15 @@ def settle(args: argparse.Namespace) -> Build:
             limit=args.limit,
             fetch=settle_fetch(recipe, args),
             fetch_engine=args.fetch_engine,
+            models=_find_models(recipe) if "score" in stages else {},
             tokenizers=_settle_tokenizers(recipe, args) if "encode" in stages else None,
         )
     except (ValueError, OSError) as err:
         raise BadInput(str(err)) from err
+
+
+def _find_models(recipe: Recipe) -> dict[str, dict[str, str]]:
+    return {name: model.find() for name, model in recipe.score.models.items()}
 
 
 def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:

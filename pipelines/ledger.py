@@ -84,7 +84,11 @@ REASONS = (
     KEPT,
     *FETCH_OUTCOMES[1:],
     DUPLICATE_PAIR,
+    "duplicate_bytes",
+    "duplicate_pixels",
+    "duplicate_phash_caption",
     "near_duplicate",
+    "semantic_duplicate",
     "eval_overlap",
     *(rule.reason for rule in FILTERS),
 )

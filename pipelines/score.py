@@ -4,19 +4,29 @@ Nothing is decided here. Signals are columns, so that another threshold tomorrow
 second look at a picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from filters.signals import SIGNAL_TYPES, SIGNALS
-from filters.signals.signal import Signal
+from filters.signals.signal import BATCH_PICTURES, Model, Signal
 from pipelines import progress
-from pipelines.commit import Output, Written, commit_table, hash_entries, unit_output
+from pipelines.commit import (
+    Output,
+    Written,
+    commit_table,
+    hash_entries,
+    make_digest,
+    unit_output,
+)
 from pipelines.corpus import Build
 from pipelines.publishing import Generation, PublishFiles
+from pipelines.recipe_sections import ScoreSection
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, read_table
 from tokens.pixels import read_stored
@@ -27,29 +37,32 @@ PAIR_COLUMNS = ("pair_id", "caption", "image", "original_width", "original_heigh
 PACKAGES = ("cld3-py", "numpy", "opencv-python-headless", "pyarrow", "pycld2", "xxhash")
 
 
-def signal_schema(names: Sequence[str] = tuple(SIGNAL_TYPES)) -> pa.Schema:
+def signal_schema(columns: Mapping[str, pa.DataType] = SIGNAL_TYPES) -> pa.Schema:
     """The columns of a unit's signals: `pair_id` and the named signals, in that order."""
     return pa.schema(
         [pa.field("pair_id", pa.binary(16), nullable=False)]
-        + [pa.field(name, SIGNAL_TYPES[name]) for name in names]
+        + [pa.field(name, kind) for name, kind in columns.items()]
     )
 
 
-def score_pairs(pairs: pa.Table, names: Sequence[str] = tuple(SIGNAL_TYPES)) -> pa.Table:
+def score_pairs(
+    pairs: pa.Table,
+    columns: Mapping[str, pa.DataType] = SIGNAL_TYPES,
+    signals: Sequence[Signal] = SIGNALS,
+) -> pa.Table:
     """Measure a unit's pairs; row i of the answer is row i of `pairs`.
 
     A signal is null where the pair lacks what it looks at: the caption or the picture. Each
-    picture is decoded once, and no two are held at a time.
+    picture is decoded once, and no more than a batch of them is held at a time.
     """
-    wanted = [signal for signal in SIGNALS if any(name in names for name, _ in signal.columns)]
+    wanted = [signal for signal in signals if any(name in columns for name, _ in signal.columns)]
     measured = {
         **_measure_captions(pairs["caption"].combine_chunks(), wanted),
         **_measure_pairs(pairs, wanted),
-        **_measure_pictures(pairs["image"], wanted),
+        **_measure_pictures(pairs, wanted),
     }
-    schema = signal_schema(names)
-    columns = [pairs["pair_id"]] + [measured[name] for name in names]
-    return pa.table(columns, schema=schema)
+    filled = [pairs["pair_id"]] + [measured[name] for name in columns]
+    return pa.table(filled, schema=signal_schema(columns))
 
 
 def _measure_captions(captions: pa.Array, signals: Sequence[Signal]) -> dict[str, pa.Array]:
@@ -70,20 +83,39 @@ def _measure_pairs(pairs: pa.Table, signals: Sequence[Signal]) -> dict[str, pa.A
     return measured
 
 
-def _measure_pictures(images: pa.ChunkedArray, signals: Sequence[Signal]) -> dict[str, pa.Array]:
-    looking = _needing(signals, "pixels")
-    columns = [column for signal in looking for column in signal.columns]
-    rows: list[tuple[object, ...]] = []
-    for image in images if looking else ():
-        if image.is_valid:
-            pixels = read_stored(image.as_py())
-            rows.append(tuple(value for signal in looking for value in signal.measure(pixels)))
-        else:
-            rows.append((None,) * len(columns))
-    return {
-        name: pa.array([row[index] for row in rows], kind)
-        for index, (name, kind) in enumerate(columns)
-    }
+def _measure_pictures(pairs: pa.Table, signals: Sequence[Signal]) -> dict[str, pa.Array]:
+    single, batched = _needing(signals, "pixels"), _needing(signals, "pictures")
+    if not single and not batched:
+        return {}
+    present = pairs["image"].is_valid().to_numpy()
+    kinds = [column for signal in (*single, *batched) for column in signal.columns]
+    values: dict[str, list[Any]] = {name: [] for name, _ in kinds}
+    for captions, pictures in _read_batches(pairs.filter(pairs["image"].is_valid())):
+        for picture in pictures:
+            for signal in single:
+                _extend(values, signal, [[value] for value in signal.measure(picture)])
+        for signal in batched:
+            _extend(values, signal, signal.measure(captions, pictures))
+    return {name: _spread(_join(values[name], kind), present) for name, kind in kinds}
+
+
+def _read_batches(pairs: pa.Table) -> Iterator[tuple[list[str], list[npt.NDArray[np.uint8]]]]:
+    """Captions and decoded pictures, a batch at a time."""
+    for batch in pairs.to_batches(max_chunksize=BATCH_PICTURES):
+        pictures = [read_stored(image.as_py()) for image in batch["image"]]
+        yield batch["caption"].to_pylist(), pictures
+
+
+def _extend(values: dict[str, list[Any]], signal: Signal, columns: Iterable[Any]) -> None:
+    for (name, _), column in zip(signal.columns, columns, strict=True):
+        values[name].append(column)
+
+
+def _join(parts: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Lists and arrays, one after another, as one array."""
+    if not parts:
+        return pa.nulls(0, kind)
+    return pa.concat_arrays([pa.array(part, kind) for part in parts])
 
 
 def _needing(signals: Sequence[Signal], needs: str) -> list[Signal]:
@@ -102,7 +134,7 @@ class ScoreUnit:
     pairs_folder: str
     folder: str
     section_sha256: str
-    signals: tuple[str, ...]
+    section: ScoreSection
 
     def output(self, item: FileEntry) -> Output:
         return unit_output(self.folder, item.index, self.section_sha256, item.sha256)
@@ -113,11 +145,18 @@ class ScoreUnit:
     def __call__(self, item: FileEntry) -> None:
         watch = Stopwatch()
         pairs = read_table(self.pairs_folder, item, PAIR_COLUMNS)
-        signals = score_pairs(pairs, self.signals)
+        loaded = tuple(load(model) for model in self.section.models.values())
+        signals = score_pairs(pairs, self.section.columns, (*SIGNALS, *loaded))
         commit_table(
             self.output(item), signals, Written(len(signals), side={"seconds": watch.seconds()})
         )
         progress.advance(item.rows)
+
+
+@cache
+def load(model: Model) -> Signal:
+    """A model's signal, loaded once in a process."""
+    return model.load()
 
 
 def plan_score(build: Build, done: Mapping[str, Manifest]) -> Job:
@@ -127,15 +166,16 @@ def plan_score(build: Build, done: Mapping[str, Manifest]) -> Job:
         stage="score",
         folder=build.folder("score"),
         recipe=build.recipe.to_dict(),
-        section_sha256=build.recipe.section_sha256("score"),
+        section_sha256=make_digest(build.recipe.section_sha256("score"), str(build.models)),
         inputs={"pairs": hash_entries(pairs.files)},
+        details={"models": build.models} if build.models else {},
         packages=PACKAGES,
     )
     work = ScoreUnit(
         build.folder("fetch"),
         generation.folder,
         generation.section_sha256,
-        build.recipe.score.signals,
+        build.recipe.score,
     )
     return Job(
         (Step("Score Pairs", work, pairs.files),),

@@ -28,7 +28,7 @@ from pipelines.corpus import Build
 from pipelines.join import Keys
 from pipelines.ledger import DUPLICATE_PAIR, OK, REASONS, count_outcomes
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.recipe import SelectSection
+from pipelines.recipe_sections import SelectSection
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.draw import keyed_uniform
 from tokens.manifest import KEPT, FileEntry, Manifest, read_table

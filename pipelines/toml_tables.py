@@ -1,7 +1,7 @@
 """A table of a TOML file -> a frozen dataclass, with an error that says what to write instead."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -49,12 +49,18 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def read_value(hint: Any, value: Any, where: str) -> Any:
-    """A TOML value as the field's type: whole numbers count as floats, arrays become tuples."""
+    """A TOML value as the field's type: whole numbers count as floats, arrays become tuples.
+
+    A field that is a dataclass, or a tuple of one, is a table, or an array of tables.
+    """
     wanted = _plain_types(hint)
+    for kind in filter(is_dataclass, wanted):
+        return read_table(kind, value, where)
     if float in wanted and type(value) is int:
         return float(value)
     if tuple in wanted and type(value) is list:
-        return tuple(read_value(str, item, where) for item in value)
+        (kind, *_) = _find_tuple(hint)
+        return tuple(read_value(kind, item, where) for item in value)
     if type(value) not in wanted:
         names = " or ".join(_TOML_NAMES[kind] for kind in wanted if kind is not NoneType)
         raise ValueError(f"{where} is {value!r}; give {names}")
@@ -70,6 +76,13 @@ _TOML_NAMES = {
 }
 
 
+def _find_tuple(hint: Any) -> tuple[Any, ...]:
+    """What a tuple holds: `tuple[str, ...] | None` -> (str, ...)."""
+    if get_origin(hint) is tuple:
+        return get_args(hint)
+    return next(filter(None, map(_find_tuple, get_args(hint))), ())
+
+
 def _plain_types(hint: Any) -> tuple[type, ...]:
     """`Annotated[int, ...]` -> int; `Literal["a"]` -> str; `str | None` -> str, NoneType."""
     origin = get_origin(hint)
@@ -79,4 +92,5 @@ def _plain_types(hint: Any) -> tuple[type, ...]:
         return (type(get_args(hint)[0]),)
     if origin is tuple:
         return (tuple,)
-    return get_args(hint) or (hint,)
+    inner = get_args(hint)
+    return tuple(kind for one in inner for kind in _plain_types(one)) if inner else (hint,)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from filters.signals import SIGNAL_TYPES
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
 from pipelines.imaging import StoredImage
@@ -118,7 +119,7 @@ def test_one_row_stands_twice(fetched):
 def test_the_demo_keeps_about_three_quarters_and_drops_some_by_every_rule_but_length(fetched):
     recipe = load_recipe("demo")
     names = [name for rule in recipe.select.rules for name in rule.signals]
-    signals = score_pairs(fetched, names)
+    signals = score_pairs(fetched, {name: SIGNAL_TYPES[name] for name in names})
     reasons = apply_rules(signals, fetched["outcome"].combine_chunks(), recipe.select.rules)
     counts = Counter(reasons.to_pylist())
     assert 0.7 <= counts["kept"] / len(fetched) <= 0.8

@@ -1,5 +1,7 @@
 """What the score stage measures: one file per measurement, one registry of them all."""
 
+import pyarrow as pa
+
 from filters.signals.boilerplate import BOILERPLATE
 from filters.signals.caption_size import CAPTION_SIZE
 from filters.signals.cld2 import CLD2
@@ -18,4 +20,13 @@ SIGNALS: tuple[Signal, ...] = (
 )
 
 SIGNAL_TYPES = {name: kind for signal in SIGNALS for name, kind in signal.columns}
-"""Every column's Arrow type, in the order of the columns."""
+"""Arrow types of the columns that need no model, in the order of the columns."""
+
+CORPUS_SIGNAL_TYPES = {"caption_count": pa.uint32()}
+"""Columns that select computes over the whole corpus; a rule reads them as it reads the others."""
+
+MODEL_SIGNAL_TYPES: dict[str, pa.DataType] = {}
+"""Columns of the models that a recipe's [score] may name, as far as rules read them."""
+
+RULE_SIGNAL_TYPES = SIGNAL_TYPES | CORPUS_SIGNAL_TYPES | MODEL_SIGNAL_TYPES
+"""All that a rule may read."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from filters import FILTERS
-from filters.signals import SIGNAL_TYPES, SIGNALS
+from filters.signals import RULE_SIGNAL_TYPES, SIGNALS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -55,19 +55,21 @@ def test_filter_is_frozen_and_its_defaults_are_valid(kind):
 
 @each_filter
 def test_filter_reads_signals_that_exist(kind):
-    assert set(kind.signals) <= set(SIGNAL_TYPES)
+    assert set(kind.signals) <= set(RULE_SIGNAL_TYPES)
 
 
 @each_filter
 def test_filter_answers_for_no_rows(kind):
-    no_rows = pa.record_batch({name: pa.array([], SIGNAL_TYPES[name]) for name in kind.signals})
+    no_rows = pa.record_batch(
+        {name: pa.array([], RULE_SIGNAL_TYPES[name]) for name in kind.signals}
+    )
     dropped = kind()(no_rows)
     assert dropped.dtype == bool and dropped.shape == (0,)
 
 
 @each_filter
 def test_filter_drops_what_was_not_measured(kind):
-    unmeasured = {name: pa.nulls(2, SIGNAL_TYPES[name]) for name in kind.signals}
+    unmeasured = {name: pa.nulls(2, RULE_SIGNAL_TYPES[name]) for name in kind.signals}
     assert kind()(pa.record_batch(unmeasured)).tolist() == [True, True]
 
 

@@ -48,6 +48,7 @@ def jobs() -> dict[str, Job]:
         limit=None,
         fetch=FetchSettings(contact="me@example.org"),
         fetch_engine="pairmill",
+        models={},
         tokenizers=Tokenizers("gs://bucket/t.json", "gs://bucket/i.safetensors", layout, details),
     )
     done = {stage: make_manifest(stage) for stage in ("rows", "fetch", "score", "select")}

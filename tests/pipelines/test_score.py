@@ -62,7 +62,7 @@ def test_every_signal_is_null_where_there_is_nothing_to_measure():
 @pytest.mark.parametrize("names", [("phash",), ("cld3_probability", "width"), ()])
 def test_measures_the_named_signals_alone(names):
     pairs = make_pairs(ROWS)
-    signals = score_pairs(pairs, names)
+    signals = score_pairs(pairs, {name: SIGNAL_TYPES[name] for name in names})
     assert signals.column_names == ["pair_id", *names]
     assert signals == score_pairs(pairs).select(["pair_id", *names])
 

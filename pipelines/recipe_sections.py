@@ -1,0 +1,147 @@
+"""The tables of a recipe, one frozen dataclass each; every number's source stands beside it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pyarrow as pa
+
+from filters.bounds import Between, check_fields
+from filters.filter import Filter
+from filters.signals import SIGNAL_TYPES
+from filters.signals.signal import Model
+from pipelines.toml_tables import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSection:
+    """How pictures are fetched and stored."""
+
+    unit_rows: Annotated[int, Between(1, 1_000_000)] = 10_000
+    """Input rows per work unit of fetch and score: what a crash can cost."""
+    stored_side_px: Annotated[int, Between(8, 8_192)] = 288
+    """Short side that is stored, pixels, never enlarged (Ramesh et al. 2021, Listing 2: 288)."""
+    image_format: Literal["jpeg", "png"] = "jpeg"
+    """How pixels are stored: JPEG of quality 95, or PNG for line art."""
+    total_timeout_s: Annotated[float, Between(0.1, 3_600)] = 20.0
+    """Seconds for one picture, redirects included (thumbor's default)."""
+    connect_timeout_s: Annotated[float, Between(0.1, 3_600)] = 5.0
+    """Seconds for one connection (thumbor's default)."""
+    max_redirects: Annotated[int, Between(0, 20)] = 5
+    """Redirects followed for one picture (RFC 9309 asks for at least 5; thumbor's default)."""
+    max_bytes: Annotated[int, Between(1, 2**31 - 1)] = 16 * 2**20
+    """Bytes of one answer's body; between camo's 5 MB and imgproxy's none."""
+    max_pixels: Annotated[int, Between(1, 89_478_485)] = 50_000_000
+    """Pixels of a picture before it is decoded (imgproxy's default; Pillow ends at 89 million)."""
+    retries: Annotated[int, Between(0, 10)] = 2
+    """Further attempts after a failure that may pass (Scrapy's default)."""
+    concurrency: Annotated[int, Between(1, 4_096)] = 64
+    """Fetches that one process has under way."""
+    per_host_concurrency: Annotated[int, Between(1, 4_096)] = 2
+    """Fetches that one process has under way at one host, out of politeness."""
+    host_delay_s: Annotated[float, Between(0, 3_600)] = 1.0
+    """Least seconds between two requests to a host that hosts.toml does not name (Heritrix: 3)."""
+    host_budget_s: Annotated[float, Between(1, 86_400)] = 600.0
+    """Seconds that a unit waits for one host's turn; later rows end as host_deferred."""
+    decode_timeout_s: Annotated[float, Between(0.1, 3_600)] = 10.0
+    """Seconds for one picture's decoding."""
+    verify_hash: Literal["require", "record", "off"] = "require"
+    """What a table's sha256 or md5 column is for: other bytes are refused, marked, or not looked at
+    (split-view poisoning: Carlini et al. 2023, arXiv 2302.10149)."""
+    optout_lists: tuple[str, ...] = ()
+    """Files of URLs, hosts and SHA-256 digests that are left alone, one a line."""
+    blocklists: tuple[str, ...] = ()
+    """Files of SHA-256 or MD5 digests of pictures of which nothing may be kept, one a line."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.connect_timeout_s > self.total_timeout_s:
+            raise ValueError(
+                f"connect_timeout_s is {self.connect_timeout_s}; give at most the "
+                f"{self.total_timeout_s} s of total_timeout_s"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSection:
+    """What is measured."""
+
+    signals: tuple[str, ...] = ()
+    """Columns to compute; all by default, those of the models below included."""
+
+    def __post_init__(self) -> None:
+        known = self._known()
+        for name in self.signals:
+            if name not in known:
+                raise ValueError(
+                    f"signals names {name!r}, which is no signal; "
+                    f"the nearest is {nearest(name, known)!r}"
+                )
+        if len(set(self.signals)) < len(self.signals):
+            raise ValueError("signals names a column twice; name each once")
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The tables that name weights, by their name."""
+        named: dict[str, Model | None] = {}
+        return {name: model for name, model in named.items() if model is not None}
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """What the stage writes, in order: names and Arrow types."""
+        known = self._known()
+        return {name: known[name] for name in self.signals or known}
+
+    def _known(self) -> dict[str, pa.DataType]:
+        known = dict(SIGNAL_TYPES)
+        for model in self.models.values():
+            known |= dict(model.columns)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSection:
+    """Which pairs are kept, and which of them are held out."""
+
+    rules: tuple[Filter, ...] = ()
+    """In order: the first that drops a row gives the reason."""
+    validation_share: Annotated[float, Between(0, 0.5)] = 0.00242
+    """Share of pictures held out (Ramesh et al. 2021, section 2.3: 606,000 of 250 million)."""
+    split_by: Literal["pixel_hash", "phash"] = "pixel_hash"
+    """What keeps a picture on one side: equal pixels, or an equal perceptual hash."""
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
+    """Of the split."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        reasons = [rule.reason for rule in self.rules]
+        for reason in reasons:
+            if reasons.count(reason) > 1:
+                raise ValueError(f"rules name {reason!r} more than once; keep one of them")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSection:
+    """How kept pairs become tokens."""
+
+    side_px: Annotated[int, Between(8, 1_024)] = 256
+    """Side of the square crop that is encoded (Ramesh et al. 2021, Listing 2)."""
+    views: Annotated[int, Between(1, 100)] = 2
+    """Crops per training pair: two cover the paper's 1.76 epochs."""
+    text_slots: Annotated[int, Between(1, 4_096)] = 256
+    """Text tokens per caption at most (Ramesh et al. 2021, section 2.2)."""
+    bpe_dropout: Annotated[float, Between(0, 1)] = 0.1
+    """Chance that a merge is skipped, in training views (Ramesh et al. 2021, appendix B.2)."""
+    text_tokenizer: str = "bundled"
+    """The bundled vocabulary, or a file or URL of another."""
+    image_tokenizer: str | None = None
+    """The bundled small dVAE, or a file or URL of another; without it a build asks for one."""
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
+    """Of crops and BPE dropout."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.side_px % 8:
+            raise ValueError(
+                f"side_px is {self.side_px}; give a multiple of 8, the stride of the dVAE, "
+                f"such as {self.side_px // 8 * 8}"
+            )
