@@ -128,8 +128,8 @@ def test_sections_that_do_not_fit_each_other_are_refused(changes, complaint):
 
 @pytest.mark.parametrize("name", ["dalle", "demo"])
 def test_a_manifests_copy_reads_back_as_the_recipe(name):
-    recipe = load_recipe(name)
-    assert read_recipe(recipe.to_dict(), name) == recipe
+    document = load_recipe(name).to_dict()
+    assert read_recipe(document, name).to_dict() == document
 
 
 def test_the_copy_in_a_manifest_is_whole():
