@@ -4,10 +4,10 @@
 
 All fetch the same JPEGs (40 to 400 KB, statistics of photographs) from one nginx on loopback, over
 HTTP and HTTPS, and store them as JPEG of quality 95 with a short side of `--side_px`. Rounds
-alternate. A program's start-up, measured with eight pictures before the rounds, is taken off its
-figures and given apart. pairmill is run as a user runs it (`pipelines.build --until fetch`): Beam,
-guard, robots.txt, decoding processes, hashes, Parquet and books included. CPU time is that of the
-program and all its children; machines are noisy, so trust the ratios.
+alternate. A program's start-up, measured with eight pictures in every round (the median counts),
+is taken off its figures and given apart. pairmill is run as a user runs it (`pipelines.build
+--until fetch`): Beam, guard, robots.txt, decoding processes, hashes, Parquet and books included.
+CPU time is that of the program and all its children; machines are noisy, so trust the ratios.
 
 Needs nginx (Debian: nginx-light); made once, the pictures are kept in `--work`.
 """
@@ -27,7 +27,6 @@ from fetching.pictures import make_pictures
 from fetching.programs import PROGRAMS, Task, Usage, run_program
 from fetching.server import Server, run_nginx
 
-STARTS = 2
 FEW = 8
 """Pictures of a run that measures little but start-up."""
 
@@ -73,26 +72,29 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace, server: Server) -> dict[str, list[Rate]]:
-    starts = {name: measure_start(name, options, server) for name in options.only}
-    rates: dict[str, list[Rate]] = {name: [] for name in options.only}
+    starts: dict[str, list[Usage]] = {name: [] for name in options.only}
+    wholes: dict[str, list[Usage]] = {name: [] for name in options.only}
     for number in range(options.rounds):
         for name in options.only:
-            rate = measure_once(name, starts[name], options, server)
-            rates[name].append(rate)
-            print(f"round {number + 1}  {name:<24} {describe_rate(rate)}", file=sys.stderr)
-    return rates
+            starts[name].append(_run(name, FEW, options, server))
+            wholes[name].append(whole := _run(name, options.pictures, options, server))
+            print(f"round {number + 1}  {name:<24} {whole} of which", file=sys.stderr)
+            print(f"start    {name:<24} {starts[name][-1]}", file=sys.stderr)
+    return {
+        name: [take_off(median_usage(starts[name]), whole, options.pictures) for whole in of]
+        for name, of in wholes.items()
+    }
 
 
-def measure_start(name: str, options: argparse.Namespace, server: Server) -> Usage:
-    runs = [_run(name, FEW, options, server) for _ in range(STARTS)]
+def median_usage(runs: list[Usage]) -> Usage:
     return Usage(
         statistics.median(run.cpu_s for run in runs), statistics.median(run.wall_s for run in runs)
     )
 
 
-def measure_once(name: str, start: Usage, options: argparse.Namespace, server: Server) -> Rate:
-    whole = _run(name, options.pictures, options, server)
-    number, cpu_s = options.pictures - FEW, whole.cpu_s - start.cpu_s
+def take_off(start: Usage, whole: Usage, pictures: int) -> Rate:
+    """A run's rate without its start: one start's noise would be a tenth of the figure."""
+    number, cpu_s = pictures - FEW, whole.cpu_s - start.cpu_s
     wall_s = whole.wall_s - start.wall_s
     return Rate(number / cpu_s, number / wall_s, start.cpu_s, start.wall_s, cpu_s / wall_s)
 
@@ -112,10 +114,6 @@ def summarise(rates: dict[str, list[Rate]]) -> dict[str, dict[str, float]]:
         name: {field: round(median(of, pick), 3) for field, pick in picks.items()}
         for name, of in rates.items()
     }
-
-
-def describe_rate(rate: Rate) -> str:
-    return f"{rate.per_cpu_s:7.1f} /CPU s  {rate.per_wall_s:7.1f} /s  start {rate.start_cpu_s:.1f}"
 
 
 def describe(rates: dict[str, list[Rate]], options: argparse.Namespace) -> str:
