@@ -43,10 +43,7 @@ class Recipe:
 
     def _check_signals(self) -> None:
         """Whatever select reads, score must have written."""
-        needed = {name: rule.reason for rule in self.select.rules for name in rule.signals}
-        if self.select.split_by == "phash":
-            needed["phash"] = 'split_by = "phash"'
-        for name, reader in needed.items():
+        for name, reader in self.select.wanted.items():
             if name not in self.score.columns and name not in CORPUS_SIGNAL_TYPES:
                 raise ValueError(
                     f"[score] signals lacks {name!r}, which {reader} in [select] reads; add it"

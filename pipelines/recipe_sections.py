@@ -9,7 +9,17 @@ from filters.bounds import Between, check_fields
 from filters.filter import Filter
 from filters.signals import SIGNAL_TYPES
 from filters.signals.signal import Model
+from pipelines.duplicate_sections import (
+    EvalSet,
+    NearDuplicates,
+    SemanticDuplicates,
+    check_eval_sets,
+    check_exact,
+)
 from pipelines.toml_tables import nearest
+
+EMBEDDING = "clip_image_embedding"
+"""The score stage's column of CLIP image embeddings, fixed-size lists of halves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +114,22 @@ class SelectSection:
 
     rules: tuple[Filter, ...] = ()
     """In order: the first that drops a row gives the reason."""
+    optout_lists: tuple[str, ...] = ()
+    """Files of URLs, hosts and SHA-256 digests, one a line, whose pairs are dropped without
+    asking anybody again."""
+    exact_duplicates: tuple[str, ...] = ()
+    """Which copies are dropped: of "bytes", of "pixels", of "phash_caption" (COYO-700M's)."""
+    near_duplicates: NearDuplicates | None = None
+    """Whether near copies are looked for."""
+    semantic_duplicates: SemanticDuplicates | None = None
+    """Whether pictures that say the same are looked for; needs [score.clip] embeddings."""
+    eval_sets: tuple[EvalSet, ...] = ()
+    """Evaluation sets whose pictures are looked for in the corpus."""
     validation_share: Annotated[float, Between(0, 0.5)] = 0.00242
     """Share of pictures held out (Ramesh et al. 2021, section 2.3: 606,000 of 250 million)."""
-    split_by: Literal["pixel_hash", "phash"] = "pixel_hash"
-    """What keeps a picture on one side: equal pixels, or an equal perceptual hash."""
+    split_by: Literal["pixel_hash", "phash", "cluster"] = "pixel_hash"
+    """What keeps a picture on one side: equal pixels, an equal perceptual hash, or a cluster of
+    near duplicates."""
     seed: Annotated[int, Between(0, 2**63 - 1)] = 0
     """Of the split."""
 
@@ -117,6 +139,30 @@ class SelectSection:
         for reason in reasons:
             if reasons.count(reason) > 1:
                 raise ValueError(f"rules name {reason!r} more than once; keep one of them")
+        check_exact(self.exact_duplicates)
+        check_eval_sets(self.eval_sets)
+        if self.split_by == "cluster" and self.near_duplicates is None:
+            raise ValueError(
+                'split_by is "cluster", and no clusters are made; give [select.near_duplicates]'
+            )
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """Columns of the score stage that the section reads, and what reads each of them."""
+        needed = {name: rule.reason for rule in self.rules for name in rule.signals}
+        readers = {
+            'split_by = "phash"': self.split_by == "phash",
+            'exact_duplicates "phash_caption"': "phash_caption" in self.exact_duplicates,
+            "near_duplicates": self.near_duplicates is not None,
+            "eval_sets": bool(self.eval_sets),
+        }
+        for reader in filter(readers.get, readers):
+            needed["phash"] = reader
+        if self.semantic_duplicates is not None:
+            needed[EMBEDDING] = "semantic_duplicates"
+        if any(one.min_similarity is not None for one in self.eval_sets):
+            needed[EMBEDDING] = "eval_sets min_similarity"
+        return needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
     A field that is a dataclass, or a tuple of one, is a table, or an array of tables.
     """
     wanted = _plain_types(hint)
+    if value is None and NoneType in wanted:  # no TOML says so; a manifest's copy does
+        return None
     for kind in filter(is_dataclass, wanted):
         return read_table(kind, value, where)
     if float in wanted and type(value) is int:

@@ -90,6 +90,24 @@ def test_a_file_that_is_not_toml_is_named(tmp_path):
             r"rule 1 \(short_side\) min_side_px is 0; give a number from 1",
         ),
         ({"select": {"rules": [SHORT_SIDE] * 2}}, "rules name 'short_side' more than once"),
+        ({"select": {"exact_duplicates": ["byte"]}}, "names 'byte'; give some of 'bytes', 'pix"),
+        ({"select": {"exact_duplicates": ["bytes"] * 2}}, "exact_duplicates names one twice"),
+        (
+            {"select": {"near_duplicates": {"max_distance": 8}}},
+            r"\[select\] near_duplicates max_distance is 8; give a number from 0 to 7",
+        ),
+        (
+            {"select": {"near_duplicates": {"distance": 3}}},
+            "near_duplicates has no key 'distance'; the nearest is 'max_distance'",
+        ),
+        ({"select": {"split_by": "cluster"}}, r"no clusters are made; give \[select.near_dupl"),
+        ({"select": {"eval_sets": [{"pictures": "x"}]}}, "eval_sets name is ''; give letters"),
+        ({"select": {"eval_sets": [{"name": "../x"}]}}, r"eval_sets name is '\.\./x'; give lett"),
+        ({"select": {"eval_sets": [{"name": "coco"}]}}, "pictures of 'coco' is missing; give a f"),
+        (
+            {"select": {"eval_sets": [{"name": "coco", "pictures": "x"}] * 2}},
+            "eval_sets names 'coco' more than once",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_one_sentence(document, complaint):
@@ -112,6 +130,21 @@ def test_a_wrong_recipe_is_refused_in_one_sentence(document, complaint):
             },
             "signals lacks 'phash', which split_by = \"phash\"",
         ),
+        *(
+            (
+                {
+                    "score": {"signals": ["short_side_px"]},
+                    "select": {"rules": [SHORT_SIDE], **duplicates},
+                },
+                f"signals lacks '{column}', which {reader}",
+            )
+            for duplicates, column, reader in (
+                ({"near_duplicates": {}}, "phash", "near_duplicates"),
+                ({"exact_duplicates": ["phash_caption"]}, "phash", "exact_duplicates"),
+                ({"eval_sets": [{"name": "a", "pictures": "b"}]}, "phash", "eval_sets"),
+                ({"semantic_duplicates": {}}, "clip_image_embedding", "semantic_duplicates"),
+            )
+        ),
         (
             {"fetch": {"stored_side_px": 255}},
             r"stored_side_px is 255, less than the crop's \[encode\] side_px of 256; store at lea",
@@ -130,6 +163,21 @@ def test_sections_that_do_not_fit_each_other_are_refused(changes, complaint):
 def test_a_manifests_copy_reads_back_as_the_recipe(name):
     document = load_recipe(name).to_dict()
     assert read_recipe(document, name).to_dict() == document
+
+
+def test_a_manifests_copy_keeps_duplicates_and_evaluation_sets():
+    select = {
+        "rules": [SHORT_SIDE],
+        "exact_duplicates": ["pixels", "phash_caption"],
+        "near_duplicates": {"max_distance": 5, "action": "list"},
+        "eval_sets": [{"name": "coco", "pictures": "coco/val2014", "action": "list"}],
+        "split_by": "cluster",
+    }
+    document = read_recipe({"select": select}).to_dict()
+    assert read_recipe(document).to_dict() == document
+    assert document["select"]["near_duplicates"] == select["near_duplicates"]
+    assert document["select"]["semantic_duplicates"] is None
+    assert document["select"]["eval_sets"][0]["max_distance"] == 8
 
 
 def test_the_copy_in_a_manifest_is_whole():
