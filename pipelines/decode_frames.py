@@ -9,14 +9,16 @@ reason that it does not know: a hostile picture may speak through the child.
 
 import socket
 import struct
+from dataclasses import replace
 
 from pipelines.imaging import Picture
 from pipelines.refused import Refused
 
 GREETING = b"\x01"
 LENGTH = struct.Struct("<I")
-REPLY = struct.Struct("<BIIII16s?I")
-"""Index of the reason or OK, width, height, original width and height, hash, animated, length."""
+REPLY = struct.Struct("<BIIII16s?fBI")
+"""Index of the reason or OK, width, height, original width and height, hash, animated, transparency
+ratio, JPEG quality (0: none), length."""
 
 OK = 0
 REASONS = (
@@ -52,6 +54,8 @@ def pack_picture(picture: Picture) -> tuple[bytes, bytes]:
         picture.original_height,
         picture.pixel_hash,
         picture.animated,
+        picture.transparency_ratio,
+        picture.jpeg_quality or 0,
         len(picture.image),
     )
     return header, picture.image
@@ -61,7 +65,7 @@ def pack_refusal(refused: Refused) -> tuple[bytes, bytes]:
     """Header and payload."""
     payload = (refused.signal or "").encode()
     return REPLY.pack(
-        REASONS.index(refused.reason), 0, 0, 0, 0, bytes(16), False, len(payload)
+        REASONS.index(refused.reason), 0, 0, 0, 0, bytes(16), False, 0.0, 0, len(payload)
     ), payload
 
 
@@ -73,14 +77,16 @@ def receive_picture(connection: socket.socket, max_bytes: int) -> Picture:
         EOFError: the child has gone.
         ValueError: it said what no child says.
     """
-    header = REPLY.unpack(receive(connection, REPLY.size))
-    reason, width, height, original_width, original_height, digest, animated, length = header
+    reason, *about, length = REPLY.unpack(receive(connection, REPLY.size))
     if reason >= len(REASONS) or length > max_bytes:
         raise ValueError(f"a reply of {length} bytes with reason {reason}")
     payload = receive(connection, length)
     if reason != OK:
         raise Refused(REASONS[reason], payload.decode(errors="replace") or None)
-    return Picture(payload, width, height, original_width, original_height, digest, animated)
+    picture = Picture(payload, *about)
+    if not 0 <= picture.transparency_ratio <= 1 or about[-1] > 100:
+        raise ValueError(f"a reply of transparency and quality {about[-2:]}")
+    return replace(picture, jpeg_quality=picture.jpeg_quality or None)
 
 
 def send(connection: socket.socket, header: bytes, payload: bytes) -> None:

@@ -28,7 +28,7 @@ from pipelines.fetch_session import IMG2DATASET, FetchKit, FetchSession, OpenFet
 from pipelines.imaging import StoredImage
 from pipelines.img2dataset_members import read_members
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
-from pipelines.pairs import Pair, make_pair, make_table, settle
+from pipelines.pairs import OF_BODY, Pair, make_pair, make_table, settle
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.steps import Job, Session, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
@@ -107,14 +107,14 @@ def _read_stored(
         for member, fetched in read_members(shard, list(places), session.max_body_bytes):
             place = places[member]
             found = session.describe_stored(asked[place]["url"] or "", fetched)
-            yield place, found | _known_sizes(asked[place], found["outcome"])
+            yield place, found | _of_original(asked[place], found["outcome"])
 
 
-def _known_sizes(row: Mapping[str, Any], outcome: str) -> dict[str, int]:
-    """How large the picture was before the earlier run shrank it, where that is known."""
+def _of_original(row: Mapping[str, Any], outcome: str) -> dict[str, int | None]:
+    """What is known of the picture before the earlier run shrank it and compressed it anew."""
     names = ("original_width", "original_height")
     known = outcome == OK and all(row[name] is not None for name in names)
-    return {name: row[name] for name in names} if known else {}
+    return dict.fromkeys(OF_BODY) | ({name: row[name] for name in names} if known else {})
 
 
 @dataclass(frozen=True, slots=True)

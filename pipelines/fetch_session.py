@@ -33,6 +33,9 @@ PICTURE_COLUMNS = (
     "original_width",
     "original_height",
     "pixel_hash",
+    "animated",
+    "transparency_ratio",
+    "jpeg_quality",
 )
 
 
@@ -135,7 +138,11 @@ class FetchSession:
         self.lists.refuse_bytes(body)
         picture = self._decoders.make_picture(body)
         columns = {name: getattr(picture, name) for name in PICTURE_COLUMNS}
-        return columns | {"sha256": hashlib.sha256(body).digest(), "hash_matches": matches}
+        return columns | {
+            "body_bytes": len(body),
+            "sha256": hashlib.sha256(body).digest(),
+            "hash_matches": matches,
+        }
 
     def _check_hash(self, body: bytes, expected_hash: str | None) -> bool | None:
         if expected_hash is None or self._settings.verify_hash == "off":

@@ -29,6 +29,7 @@ from PIL import (  # the four formats alone: asked for another one, Pillow impor
 )
 
 from pipelines.formats import read_webp_size, sniff_format
+from pipelines.jpeg_quality import estimate_quality
 from pipelines.painting import paint, read_orientation, turn_upright
 from pipelines.refused import Refused
 from pipelines.scaled_jpeg import decode_jpeg
@@ -71,6 +72,10 @@ class Decoded:
     """jpeg, png, webp or gif: what the bytes were."""
     animated: bool
     """There are further frames; `pixels` is the first."""
+    transparency_ratio: float
+    """How much white paper shows: 0 of a picture without transparency, 1 of an empty one."""
+    jpeg_quality: int | None
+    """`estimate_quality` of a JPEG; None: another format, or a JPEG that does not say."""
     original_width: int
     """Pixels of the whole picture, after turning upright."""
     original_height: int
@@ -92,6 +97,10 @@ class Picture:
     """Sixteen bytes: `pixel_hash` of the pixels as decoded and the original size."""
     animated: bool
     """It is the first frame of several."""
+    transparency_ratio: float
+    """As in `Decoded`."""
+    jpeg_quality: int | None
+    """As in `Decoded`: of the bytes as fetched, not as stored."""
 
 
 def make_picture(body: bytes, limits: DecodeLimits, image: StoredImage) -> Picture:
@@ -105,7 +114,14 @@ def make_picture(body: bytes, limits: DecodeLimits, image: StoredImage) -> Pictu
         size = (decoded.original_width, decoded.original_height)
         data, width, height = store_image(decoded.pixels, image.side_px, image.image_format, size)
         return Picture(
-            data, width, height, *size, pixel_hash(decoded.pixels, size), decoded.animated
+            data,
+            width,
+            height,
+            *size,
+            pixel_hash(decoded.pixels, size),
+            decoded.animated,
+            decoded.transparency_ratio,
+            decoded.jpeg_quality,
         )
     except MemoryError as err:
         raise Refused("decode_oom") from err
@@ -155,15 +171,18 @@ def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
 
 
 def _decode(data: bytes, image: Image.Image, image_format: str, side_px: int | None) -> Decoded:
-    pixels = decode_jpeg(data, image, side_px) if image_format == "jpeg" and side_px else None
+    is_jpeg, transparency_ratio = image_format == "jpeg", 0.0
+    pixels = decode_jpeg(data, image, side_px) if is_jpeg and side_px else None
     if pixels is None:
         image.load()
-        pixels = paint(image)
+        pixels, transparency_ratio = paint(image)
     orientation = read_orientation(image)
     # A JPEG that holds a second picture (a depth or gain map) is no animation.
-    animated = image_format != "jpeg" and bool(getattr(image, "is_animated", False))
-    width, height = image.size if orientation < 5 else image.size[::-1]
-    return Decoded(turn_upright(pixels, orientation), image_format, animated, width, height)
+    animated = not is_jpeg and bool(getattr(image, "is_animated", False))
+    quality = estimate_quality(image) if is_jpeg else None
+    size = image.size if orientation < 5 else image.size[::-1]
+    upright = turn_upright(pixels, orientation)
+    return Decoded(upright, image_format, animated, transparency_ratio, quality, *size)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -42,26 +42,30 @@ def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(UPRIGHT[orientation](pixels))
 
 
-def paint(image: Image.Image) -> Pixels:
-    """The image on white paper: (height, width, 3) uint8, not yet turned."""
+def paint(image: Image.Image) -> tuple[Pixels, float]:
+    """The image on white paper, not yet turned, and how much of it is paper.
+
+    Returns:
+        (height, width, 3) uint8, and the transparency of the mean pixel: 0 where no pixel lets the
+        paper through, 1 where nothing is painted.
+    """
     if image.mode == "I;16":
         return _paint_16_bit_grey(image)
     if image.mode == "CMYK":
-        return np.asarray(_as_adobe(image).convert("RGB"))
+        return np.asarray(_as_adobe(image).convert("RGB")), 0.0
     if image.has_transparency_data:
         _scale_transparent_colour(image)
-        return np.asarray(_over_white(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
+        return _over_white(image.convert("RGBA"))
+    return np.asarray(image.convert("RGB")), 0.0
 
 
-def _paint_16_bit_grey(image: Image.Image) -> Pixels:
+def _paint_16_bit_grey(image: Image.Image) -> tuple[Pixels, float]:
     values = np.asarray(image)
     scale = ((np.arange(65_536) * 255 + 32_767) // 65_535).astype(np.uint8)
     grey = scale[values]
-    transparent = image.info.get("transparency")
-    if transparent is not None:
-        grey[values == transparent] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    paper = values == image.info.get("transparency", -1)
+    grey[paper] = 255
+    return np.repeat(grey[:, :, None], 3, axis=2), float(paper.mean())
 
 
 def _as_adobe(image: Image.Image) -> Image.Image:
@@ -77,7 +81,9 @@ def _scale_transparent_colour(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _over_white(image: Image.Image) -> tuple[Pixels, float]:
     paper = Image.new("RGB", image.size, "white")
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
+    opacity = image.getchannel("A")
+    paper.paste(image, mask=opacity)
+    covered = np.dot(opacity.histogram(), np.arange(256)) / (255 * image.width * image.height)
+    return np.asarray(paper), float(1 - covered)

@@ -22,6 +22,10 @@ PAIRS_SCHEMA = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("original_width", pa.int32()),  # upright, before it was shrunk
         pa.field("original_height", pa.int32()),
+        pa.field("body_bytes", pa.int32()),  # OF_BODY: as fetched, before anything was changed
+        pa.field("jpeg_quality", pa.uint8()),  # null too where there was no JPEG
+        pa.field("transparency_ratio", pa.float32()),
+        pa.field("animated", pa.bool_()),
         pa.field("pixel_hash", pa.binary(16)),
         pa.field("sha256", pa.binary(32)),  # of the bytes as fetched
         pa.field("url_final", pa.string()),
@@ -33,6 +37,9 @@ PAIRS_SCHEMA = pa.schema(
     ]
 )
 """One row per input row; what only a picture has is null unless `outcome` is `ok`."""
+
+OF_BODY = ("body_bytes", "jpeg_quality", "transparency_ratio", "animated")
+"""Columns that only the bytes as fetched can fill: null where another program compressed them."""
 
 BATCH_ROWS = 256
 

@@ -29,6 +29,7 @@ def answer(reply: bytes) -> None:
     time.sleep(1_000)
 
 
+NAN = float("nan")
 DEEDS = {
     b"hang": hang_in_c,
     b"spin": lambda: next(n for n in iter(int, 1) if n),
@@ -39,10 +40,14 @@ DEEDS = {
     b"exit": lambda: os._exit(3),
     b"raise": lambda: 1 / 0,
     b"balloon": balloon,
-    b"unknown reason": lambda: answer(REPLY.pack(200, 1, 1, 1, 1, bytes(16), False, 0)),
-    b"endless answer": lambda: answer(REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 2**32 - 1)),
+    b"unknown reason": lambda: answer(REPLY.pack(200, 1, 1, 1, 1, bytes(16), False, 0.0, 0, 0)),
+    b"quality of 101": lambda: answer(REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 0.0, 101, 0)),
+    b"no transparency": lambda: answer(REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, NAN, 0, 0)),
+    b"endless answer": lambda: answer(
+        REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 0.0, 0, 2**32 - 1)
+    ),
     b"half an answer": lambda: (
-        os.write(0, REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 9)[:7]),
+        os.write(0, REPLY.pack(0, 1, 1, 1, 1, bytes(16), False, 0.0, 0, 9)[:7]),
         os._exit(0),
     ),
     b"chatter": lambda: (os.write(1, b"x" * 10**6), os.write(2, b"x" * 10**6)),

@@ -112,7 +112,9 @@ def test_a_hostile_picture_costs_one_row(
 
 
 @pytest.mark.usefixtures("hostile", "nothing_left")
-@pytest.mark.parametrize("body", [b"unknown reason", b"endless answer"])
+@pytest.mark.parametrize(
+    "body", [b"unknown reason", b"endless answer", b"quality of 101", b"no transparency"]
+)
 def test_believes_no_answer_that_no_child_gives(body: bytes) -> None:
     with Decoders(1, LIMITS, STORED, PATIENT_S, MEMORY_BYTES) as pool:
         assert refusal(pool, body).reason == "decode_crash"

@@ -34,6 +34,7 @@ def draw_16_bit_grey() -> bytes:
 PAGES = {
     **{f"/{seed}.png": draw(seed, 400 + 20 * seed, 320) for seed in range(6)},
     "/grey.png": draw_16_bit_grey(),
+    "/photo.jpeg": bytes(cv2.imencode(".jpeg", np.zeros((9, 9, 3), np.uint8))[1]),
     "/half.png": draw(9, 200, 200)[:500],
     "/blocked.png": draw(10, 200, 200),
 }

@@ -21,6 +21,7 @@ from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
 from pipelines.imaging import StoredImage
 from pipelines.img2dataset_members import read_members
+from pipelines.pairs import OF_BODY
 from pipelines.source import Columns, Row, Source
 from pipelines.sources import cut_rows, hash_source, make_rows_table, read_rows
 from pipelines.web.faultserver import fault_server, picture
@@ -192,6 +193,8 @@ def test_no_byte_is_fetched_again(folders: Folders, name: str) -> None:
     }
     assert {(pair["width"], pair["height"]) for pair in pairs} == {(72, 48), (None, None)}
     assert [pair["signal"] for pair in pairs] == [row.signal for row in rows]
+    for name in OF_BODY:  # that program compressed them anew
+        assert {pair[name] for pair in pairs} == {None}
 
 
 def test_a_caption_may_stand_in_another_column(folders: Folders) -> None:
