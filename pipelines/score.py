@@ -4,8 +4,9 @@ Nothing is decided here. Signals are columns, so that another threshold tomorrow
 second look at a picture.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -25,13 +26,14 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
+from pipelines.pairs import OF_BODY
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import ScoreSection
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, read_table
 from tokens.pixels import read_stored
 
-PAIR_COLUMNS = ("pair_id", "caption", "image", "original_width", "original_height")
+PAIR_COLUMNS = ("pair_id", "caption", "image", "original_width", "original_height", *OF_BODY)
 """What `score_pairs` reads of a unit's pairs."""
 
 PACKAGES = ("cld3-py", "numpy", "opencv-python-headless", "pyarrow", "pycld2", "xxhash")
@@ -45,45 +47,69 @@ def signal_schema(columns: Mapping[str, pa.DataType] = SIGNAL_TYPES) -> pa.Schem
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SignalClock:
+    """How long each signal has taken."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By the signal's first column."""
+
+    def measure(self, signal: Signal, *seen: Any) -> tuple[Any, ...]:
+        """What the signal says of what it needs to see."""
+        start = time.perf_counter()
+        measured = signal.measure(*seen)
+        name = signal.columns[0][0]
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return measured
+
+
 def score_pairs(
     pairs: pa.Table,
     columns: Mapping[str, pa.DataType] = SIGNAL_TYPES,
     signals: Sequence[Signal] = SIGNALS,
+    clock: SignalClock | None = None,
 ) -> pa.Table:
     """Measure a unit's pairs; row i of the answer is row i of `pairs`.
 
     A signal is null where the pair lacks what it looks at: the caption or the picture. Each
     picture is decoded once, and no more than a batch of them is held at a time.
     """
+    clock = clock or SignalClock()
     wanted = [signal for signal in signals if any(name in columns for name, _ in signal.columns)]
     measured = {
-        **_measure_captions(pairs["caption"].combine_chunks(), wanted),
-        **_measure_pairs(pairs, wanted),
-        **_measure_pictures(pairs, wanted),
+        **_measure_captions(pairs["caption"].combine_chunks(), wanted, clock),
+        **_measure_pairs(pairs, wanted, clock),
+        **_measure_pictures(pairs, wanted, clock),
     }
     filled = [pairs["pair_id"]] + [measured[name] for name in columns]
     return pa.table(filled, schema=signal_schema(columns))
 
 
-def _measure_captions(captions: pa.Array, signals: Sequence[Signal]) -> dict[str, pa.Array]:
+def _measure_captions(
+    captions: pa.Array, signals: Sequence[Signal], clock: SignalClock
+) -> dict[str, pa.Array]:
     present = captions.is_valid().to_numpy(zero_copy_only=False)
     texts = captions.drop_null()
     measured = {}
     for signal in _needing(signals, "caption"):
-        for (name, _), column in zip(signal.columns, signal.measure(texts), strict=True):
+        for (name, _), column in zip(signal.columns, clock.measure(signal, texts), strict=True):
             measured[name] = _spread(column, present)
     return measured
 
 
-def _measure_pairs(pairs: pa.Table, signals: Sequence[Signal]) -> dict[str, pa.Array]:
+def _measure_pairs(
+    pairs: pa.Table, signals: Sequence[Signal], clock: SignalClock
+) -> dict[str, pa.Array]:
     measured = {}
     for signal in _needing(signals, "pair"):
-        for (name, _), column in zip(signal.columns, signal.measure(pairs), strict=True):
+        for (name, _), column in zip(signal.columns, clock.measure(signal, pairs), strict=True):
             measured[name] = column
     return measured
 
 
-def _measure_pictures(pairs: pa.Table, signals: Sequence[Signal]) -> dict[str, pa.Array]:
+def _measure_pictures(
+    pairs: pa.Table, signals: Sequence[Signal], clock: SignalClock
+) -> dict[str, pa.Array]:
     single, batched = _needing(signals, "pixels"), _needing(signals, "pictures")
     if not single and not batched:
         return {}
@@ -93,15 +119,16 @@ def _measure_pictures(pairs: pa.Table, signals: Sequence[Signal]) -> dict[str, p
     for captions, pictures in _read_batches(pairs.filter(pairs["image"].is_valid())):
         for picture in pictures:
             for signal in single:
-                _extend(values, signal, [[value] for value in signal.measure(picture)])
+                _extend(values, signal, [[value] for value in clock.measure(signal, picture)])
         for signal in batched:
-            _extend(values, signal, signal.measure(captions, pictures))
+            _extend(values, signal, clock.measure(signal, captions, pictures))
     return {name: _spread(_join(values[name], kind), present) for name, kind in kinds}
 
 
 def _read_batches(pairs: pa.Table) -> Iterator[tuple[list[str], list[npt.NDArray[np.uint8]]]]:
-    """Captions and decoded pictures, a batch at a time."""
-    for batch in pairs.to_batches(max_chunksize=BATCH_PICTURES):
+    """Captions and decoded pictures, a batch at a time, cut by their place in the unit alone."""
+    for start in range(0, len(pairs), BATCH_PICTURES):
+        batch = pairs.slice(start, BATCH_PICTURES)
         pictures = [read_stored(image.as_py()) for image in batch["image"]]
         yield batch["caption"].to_pylist(), pictures
 
@@ -135,6 +162,8 @@ class ScoreUnit:
     folder: str
     section_sha256: str
     section: ScoreSection
+    models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the section's models were found to be when the build was settled."""
 
     def output(self, item: FileEntry) -> Output:
         return unit_output(self.folder, item.index, self.section_sha256, item.sha256)
@@ -143,19 +172,31 @@ class ScoreUnit:
         return item.rows
 
     def __call__(self, item: FileEntry) -> None:
-        watch = Stopwatch()
+        watch, clock = Stopwatch(), SignalClock()
         pairs = read_table(self.pairs_folder, item, PAIR_COLUMNS)
-        loaded = tuple(load(model) for model in self.section.models.values())
-        signals = score_pairs(pairs, self.section.columns, (*SIGNALS, *loaded))
-        commit_table(
-            self.output(item), signals, Written(len(signals), side={"seconds": watch.seconds()})
-        )
+        models = self.section.models.items()
+        loaded = [load(name, model, tuple(self.models[name].items())) for name, model in models]
+        signals = score_pairs(pairs, self.section.columns, (*SIGNALS, *loaded), clock)
+        spent = {name: round(seconds, 3) for name, seconds in clock.seconds.items()}
+        side = {"seconds": watch.seconds(), "signals": spent}
+        commit_table(self.output(item), signals, Written(len(signals), side=side))
         progress.advance(item.rows)
 
 
 @cache
-def load(model: Model) -> Signal:
-    """A model's signal, loaded once in a process."""
+def load(name: str, model: Model, settled: tuple[tuple[str, str], ...]) -> Signal:
+    """A model's signal, loaded once in a process.
+
+    Raises:
+        ValueError: it is not here what it was when the build was settled, elsewhere perhaps.
+    """
+    found, expected = model.find(), dict(settled)
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            raise ValueError(
+                f"[score.{name}]: {key} is {found.get(key)!r} in this worker and was "
+                f"{expected.get(key)!r} when the build began; every worker must compute alike"
+            )
     return model.load()
 
 
@@ -176,6 +217,7 @@ def plan_score(build: Build, done: Mapping[str, Manifest]) -> Job:
         generation.folder,
         generation.section_sha256,
         build.recipe.score,
+        build.models,
     )
     return Job(
         (Step("Score Pairs", work, pairs.files),),

@@ -31,6 +31,10 @@ def make_pairs(rows):
             "image": pa.array([None if p is None else as_png(p) for _, p in rows], pa.binary()),
             "original_width": pa.array([600 if it else None for it in there], pa.int32()),
             "original_height": pa.array([400 if it else None for it in there], pa.int32()),
+            "body_bytes": pa.array([5_000 if it else None for it in there], pa.int32()),
+            "jpeg_quality": pa.array([85 if it else None for it in there], pa.uint8()),
+            "transparency_ratio": pa.array([0.5 if it else None for it in there], pa.float32()),
+            "animated": pa.array([True if it else None for it in there], pa.bool_()),
         }
     )
 
