@@ -38,6 +38,8 @@ ROW_LABELS = (
 PAIR_LABELS = ("near_duplicate", "change", "note")
 STRATA = ((0, 1_000, 50), (1_000, 4_000, 50), (4_000, 16_000, 40), (16_000, 64_000, 40))
 """From rank, to rank, how many pairs are drawn of them."""
+MORE_PAIRS = 100
+"""Drawn besides of the first stratum: of its first 50 only 12 were near duplicates, too few."""
 FAR_PAIRS = 20
 """Drawn of all pairs that are less alike than the last stratum."""
 
@@ -71,8 +73,27 @@ def draw_pairs(png: Path, captions: dict[str, str]) -> tuple[list[dict[str, obje
     pairs += [describe(len(STRATA), files, *pair) for pair in far]
     everything = len(files) * (len(files) - 1) // 2
     strata.append({"stratum": len(STRATA), "pairs": everything - last, "drawn": FAR_PAIRS})
+    # Mixed, so that the labeller does not see which stratum a pair is of.
     shuffled = [pairs[place] for place in generator.permutation(len(pairs))]
-    return shuffled, strata  # mixed, so that the labeller does not see which stratum a pair is of
+    more = draw_more(firsts, seconds, files, shuffled, generator)
+    strata[0]["drawn"] += len(more)
+    return shuffled + more, strata
+
+
+def draw_more(
+    firsts: np.ndarray,
+    seconds: np.ndarray,
+    files: Sequence[str],
+    drawn: Sequence[dict[str, object]],
+    generator: np.random.Generator,
+) -> list[dict[str, object]]:
+    """Pairs of the first stratum that are not `drawn` yet."""
+    known = {(pair["first"], pair["second"]) for pair in drawn}
+    size = STRATA[0][1]
+    ranked = zip(firsts[:size].tolist(), seconds[:size].tolist(), strict=True)
+    fresh = [pair for pair in ranked if (files[pair[0]], files[pair[1]]) not in known]
+    places = np.sort(generator.choice(len(fresh), MORE_PAIRS, replace=False))
+    return [describe(0, files, *fresh[place]) for place in places]
 
 
 def draw_far(
