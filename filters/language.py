@@ -2,7 +2,8 @@
 
 Short captions give a detector little to go by. On 1,000 LAION captions that had been chosen
 as English, cld3 called 504 English, cld2 993; where cld2 cannot tell it says so instead of
-guessing. The paper used cld3, and a recipe that wants the paper gets exactly that.
+guessing. The paper used cld3, and a recipe that wants the paper gets exactly that. What each
+policy costs stands in `docs/languages.md`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ from filters.bounds import Between, check_fields
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The detector that the policy names is sure of another language, or sure of none."""
+    """The detectors that the policy names do not let the caption pass.
+
+    cld3_strict: cld3 must be sure of the language.
+    cld3_or_unreliable: cld3 must not be sure of another one.
+    cld2_strict: cld2 must be sure of the language.
+    cld2_or_unreliable: cld2 must not be sure of another one.
+    cld2_agree: cld3 or cld2 must be sure of the language; cld3's refusal counts where cld2 agrees.
+    """
 
     reason: ClassVar[str] = "language"
     signals: ClassVar[tuple[str, ...]] = (
@@ -27,27 +35,46 @@ class Language:
         "cld2_reliable",
     )
 
-    policy: Literal["cld3", "cld2"] = "cld3"
-    """Which detector decides (Ramesh et al. 2021, section 2.3: cld3)."""
+    policy: Literal[
+        "cld3_strict", "cld3_or_unreliable", "cld2_strict", "cld2_or_unreliable", "cld2_agree"
+    ] = "cld3_strict"
+    """Which detector decides, and how sure it must be (Ramesh et al. 2021, section 2.3: cld3)."""
     language: str = "en"
     """The code to keep, as the detector writes it (the paper: English)."""
     min_probability: Annotated[float, Between(0, 1)] = 0.7
     """cld3 is sure at or above it; the paper gives no number, cld3's own is_reliable has 0.7."""
-    keep_undetermined: bool = False
-    """Keep captions of which the detector is not sure: many titles are too short to tell."""
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     def __call__(self, signals: pa.RecordBatch) -> np.ndarray:
-        if self.policy == "cld3":
-            found = signals["cld3_language"]
-            sure = pc.greater_equal(
-                signals["cld3_probability"], pa.scalar(self.min_probability, pa.float32())
-            )
-        else:
-            found = signals["cld2_language"]
-            sure = signals["cld2_reliable"]
-        named = pc.equal(found, self.language)
-        passes = pc.if_else(sure, named, self.keep_undetermined)
-        return ~np.asarray(passes.fill_null(False).to_numpy(zero_copy_only=False), bool)
+        measured = _both_measured(signals)
+        right3, sure3 = self._ask_cld3(signals)
+        right2, sure2 = self._ask_cld2(signals)
+        passes = {
+            "cld3_strict": right3 & sure3,
+            "cld3_or_unreliable": right3 | ~sure3,
+            "cld2_strict": right2 & sure2,
+            "cld2_or_unreliable": right2 | ~sure2,
+            "cld2_agree": (right3 & sure3) | (right2 & sure2),
+        }
+        return np.asarray(~(measured & passes[self.policy]))
+
+    def _ask_cld3(self, signals: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Whether cld3 names the language, and whether it is sure of what it names."""
+        sure = pc.greater_equal(
+            signals["cld3_probability"], pa.scalar(self.min_probability, pa.float32())
+        )
+        return _as_bools(pc.equal(signals["cld3_language"], self.language)), _as_bools(sure)
+
+    def _ask_cld2(self, signals: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+        right = pc.equal(signals["cld2_language"], self.language)
+        return _as_bools(right), _as_bools(signals["cld2_reliable"])
+
+
+def _both_measured(signals: pa.RecordBatch) -> np.ndarray:
+    return np.logical_and.reduce([_as_bools(signals[name].is_valid()) for name in Language.signals])
+
+
+def _as_bools(column: pa.BooleanArray) -> np.ndarray:
+    return np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False), bool)

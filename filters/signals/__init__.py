@@ -3,20 +3,38 @@
 import pyarrow as pa
 
 from filters.signals.boilerplate import BOILERPLATE
+from filters.signals.border import BORDER
 from filters.signals.caption_size import CAPTION_SIZE
+from filters.signals.caption_tokens import CAPTION_TOKENS
 from filters.signals.cld2 import CLD2
 from filters.signals.cld3 import CLD3
+from filters.signals.contacts import CONTACTS
+from filters.signals.entropy import ENTROPY
+from filters.signals.flatness import FLATNESS
+from filters.signals.letter_kinds import LETTER_KINDS
+from filters.signals.original import ORIGINAL
 from filters.signals.perceptual_hash import PERCEPTUAL_HASH
 from filters.signals.picture_size import PICTURE_SIZE
+from filters.signals.sharpness import SHARPNESS
 from filters.signals.signal import Signal
+from filters.signals.word_use import WORD_USE
 
 SIGNALS: tuple[Signal, ...] = (
     CAPTION_SIZE,
+    CAPTION_TOKENS,
+    WORD_USE,
+    LETTER_KINDS,
+    CONTACTS,
     BOILERPLATE,
     CLD3,
     CLD2,
     PICTURE_SIZE,
+    ORIGINAL,
     PERCEPTUAL_HASH,
+    FLATNESS,
+    ENTROPY,
+    SHARPNESS,
+    BORDER,
 )
 
 SIGNAL_TYPES = {name: kind for signal in SIGNALS for name, kind in signal.columns}
@@ -25,7 +43,11 @@ SIGNAL_TYPES = {name: kind for signal in SIGNALS for name, kind in signal.column
 CORPUS_SIGNAL_TYPES = {"caption_count": pa.uint32()}
 """Columns that select computes over the whole corpus; a rule reads them as it reads the others."""
 
-MODEL_SIGNAL_TYPES: dict[str, pa.DataType] = {}
+MODEL_SIGNAL_TYPES: dict[str, pa.DataType] = {
+    "clip_similarity": pa.float32(),
+    "aesthetic_score": pa.float32(),
+    "nsfw_score": pa.float32(),
+}
 """Columns of the models that a recipe's [score] may name, as far as rules read them."""
 
 RULE_SIGNAL_TYPES = SIGNAL_TYPES | CORPUS_SIGNAL_TYPES | MODEL_SIGNAL_TYPES

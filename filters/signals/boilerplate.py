@@ -6,12 +6,9 @@ whatever the caption holds, which Python's `re` does not promise. RE2 ignores ca
 """
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from filters.signals.coverage import covered_ratio, spaced
 from filters.signals.signal import Signal
-
-MAX_CHARS = 4_096
-"""Characters looked at: far beyond the 256 tokens of a caption that a model ever sees."""
 
 YEAR = r"(?:1[89]\d\d|20\d\d)"
 DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
@@ -19,6 +16,15 @@ MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
+FOREIGN_MONTH = (
+    r"(?:januar|februar|märz|mai|juni|juli|oktober|dezember"  # German; with Nordic ones
+    r"|janvier|février|mars|avril|juin|juillet|août|septembre|octobre|novembre|décembre"
+    r"|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre"
+    r"|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre"
+    r"|janeiro|fevereiro|março|maio|junho|julho|setembro|outubro|novembro|dezembro"
+    r"|januari|februari|maart|mei|augustus|augusti|maj|marts|desember)"
+)
+"""Months as European languages write them where English does not."""
 WEEKDAY = (
     r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?"
     r"|sat(?:urday)?|sun(?:day)?)\.?"
@@ -47,6 +53,12 @@ DATES = (
     rf"(?:{GAP}{YEAR}\b)?(?:{GAP}(?:at\s)?{TIME})?",
     # August 2004, Aug '04
     rf"\b{MONTH}(?:{GAP}|\sof\s)(?:{YEAR}|'\d\d)\b",
+    # 25. Juni 2004, 25 de agosto de 2004, 1er mai 2004; never a bare month: Mars 2020 is a rover
+    rf"\b(?:{DAY}|1er)\.?\s(?:de\s)?{FOREIGN_MONTH}\.?,?\s(?:del?\s)?{YEAR}\b",
+    # 2004年8月25日, 2004년 8월 25일
+    r"\b\d{4}\s?[年년]\s?\d\d?\s?[月월](?:\s?\d\d?\s?[日일])?",
+    # 08/2004
+    rf"\b(?:0?[1-9]|1[0-2])/{YEAR}\b",
 )
 """Dates "in various formats" (Ramesh et al. 2021, section 2.3)."""
 
@@ -60,7 +72,7 @@ DATE = "(?:" + "|".join(DATES) + ")"
 DATED = (
     # photographed on <date>: the paper's own example
     rf"(?:\b{MADE_ON})?{DATE}",
-    rf"\b{MADE_ON}{YEAR}\b",
+    rf"\b{MADE_ON}(?:(?:circa|ca?\.?|about)\s)?{YEAR}\b",
 )
 
 NAME_WORD = r"[A-ZÀ-ÖØ-Þ\x{100}-\x{17f}][^\s,;:()|/]*"
@@ -88,6 +100,22 @@ PHRASES = (
     r"(?:enlarge|view|zoom|see|larger)(?:\s(?:the\s|this\s)?(?:picture|image|photo|view|version))?",
     r"\bembedded\simage\spermalink\b",
     r"\bprofile\s(?:photo|picture)\b",
+    r"\b(?:royalty[\s-]free\s)?stock\s(?:photo(?:graph)?s?|photography|images?|pictures?|vectors?"
+    r"|illustrations?|footage)\b",
+    r"\broyalty[\s-]free\b",
+    # what a page's buttons and gaps say; the first is an example of COYO-700M's
+    r"\bload\simage\sinto\sgallery\sviewer\b",
+    r"\b(?:tap|hover)\sto\s(?:enlarge|expand|zoom|view)\b",
+    r"\b(?:view|see|show)\s(?:full[\s-]size|larger|original)(?:\s(?:image|picture|photo|version))?\b",
+    r"\b(?:enlarge|zoom)\s(?:this\s|the\s)?(?:image|picture|photo)\b",
+    r"\b(?:opens?|open)\sin\s(?:a\s)?new\s(?:window|tab)\b",
+    r"\b(?:no\s(?:image|picture|photo|caption|description)(?:\s(?:available|found|yet))?"
+    r"|(?:image|picture|photo)\s(?:not\s(?:found|available)|unavailable|coming\ssoon))\b",
+    r"\b(?:continue\sreading|read\smore|add\sto\scart|free\sshipping|pin\sit"
+    r"|share\son\s(?:facebook|twitter|pinterest))\b",
+    # a whole caption that could stand under any picture: COYO-700M's "image for", "picture of"
+    r"^\W*(?:the\s|my\s)?(?:image|photo(?:graph)?|picture|pic|thumbnail|placeholder|untitled"
+    r"|unnamed|default)(?:\s(?:for|of|no\.?|number))?[\s#:-]*\d*\W*$",
     # whose series a picture belongs to is nothing that one can see
     r"\bpart\sof\s(?:the|an?|my|our|his|her|their)(?:\s\S+){0,5}?"
     r"\s(?:collection|series|album|gallery|archives?)\b",
@@ -95,30 +123,30 @@ PHRASES = (
 
 CAMERA = (
     # Radford et al. 2021 (CLIP), section 2.2: automatic file names and camera settings
+    # P1010023.JPG, 100_1234.jpg, IMG-20190101-WA0001, PXL_20210101_123456789
+    r"\bp\d{7}\b",
+    r"\b\d{3}\s\d{4}\.(?:jpe?g|tiff?|png)\b",
+    r"\b(?:img|vid|mvimg|pxl|wp|pano|burst)[\s-](?:19|20)\d{6}(?:[\s-](?:wa)?\d{2,9})?\b",
+    rf"\bscreen\s?shot\s(?:from\s)?{YEAR}-\d\d-\d\d(?:\sat)?(?:\s\d\d[.:-]\d\d[.:-]\d\d)?"
+    r"(?:\s[ap]m)?\b",
     r"\b(?:img|dsc[fn]?|pict|cimg|hpim|sany|imag|gopr|dji|mvc|screenshot)[\s-]?\d{2,8}[a-z]?"
     r"(?:\.[a-z]{3,4})?\b",
+    # what only a machine names: hashes, UUIDs, long numbers; and what a name ends in
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+    r"\b[0-9a-f]{32,64}\b",
+    r"\b\d{8,}\b",
+    r"\.(?:jpe?g|png|gif|tiff?|bmp|webp|svg|heic|cr2|nef|psd)\b",
     r"\bf/\d{1,2}(?:\.\d)?\b",
     r"\b1/\d{1,5}\s?s(?:ec(?:onds?)?)?\b",
     r"\biso[\s-]?\d{2,6}\b",
 )
 
 PATTERN = "|".join((f"(?i:{'|'.join((*DATED, *PHRASES, *CAMERA))})", *CREDITS))
-NEITHER_LETTER_NOR_DIGIT = r"[^\p{L}\p{N}]+"
 
 
 def measure_boilerplate(captions: pa.StringArray) -> tuple[pa.FloatArray]:
     """The share of a caption's letters and digits that boilerplate covers, 0 to 1."""
-    start = pc.utf8_slice_codeunits(captions, 0, MAX_CHARS)
-    spaced = pc.replace_substring_regex(start, r"[\s_\p{Z}]+", " ")
-    rest = pc.replace_substring_regex(spaced, PATTERN, " ")
-    before, after = _count_letters(spaced), _count_letters(rest)
-    covered = pc.subtract(before, after).cast(pa.float32())
-    # A caption of signs alone holds no boilerplate: 0 of 1, not 0 of 0.
-    return (pc.divide(covered, pc.max_element_wise(before, 1).cast(pa.float32())),)
-
-
-def _count_letters(captions: pa.StringArray) -> pa.Int32Array:
-    return pc.utf8_length(pc.replace_substring_regex(captions, NEITHER_LETTER_NOR_DIGIT, ""))
+    return (covered_ratio(spaced(captions), PATTERN),)
 
 
 BOILERPLATE = Signal(

@@ -13,7 +13,7 @@ def test_the_papers_recipe_says_what_the_paper_says():
     reasons = [rule.reason for rule in recipe.select.rules]
     assert reasons == ["caption_length", "language", "boilerplate", "aspect_ratio", "short_side"]
     language, aspect = recipe.select.rules[1], recipe.select.rules[3]
-    assert (language.policy, language.keep_undetermined) == ("cld3", False)
+    assert (language.policy, language.min_probability) == ("cld3_strict", 0.7)
     assert (aspect.min_ratio, aspect.max_ratio) == (0.5, 2.0)
     assert recipe.select.validation_share == pytest.approx(606_000 / 250e6, rel=0.01)
     encode = recipe.encode

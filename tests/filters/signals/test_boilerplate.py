@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.signals.boilerplate import MAX_CHARS, measure_boilerplate
+from filters.signals.boilerplate import measure_boilerplate
+from filters.signals.coverage import MAX_CHARS
 
 
 def ratio_of(caption):
@@ -41,6 +42,16 @@ def ratio_of(caption):
         "August 2004",
         "August of 2004",
         "Aug '04",
+        "25. Juni 2004",
+        "25. Dezember 2004",
+        "1er mai 2004",
+        "25 août 2004",
+        "25 de agosto de 2004",
+        "25 marzo 2004",
+        "25 maart 2004",
+        "2004年8月25日",
+        "2004년 8월 25일",
+        "08/2004",
     ],
 )
 @pytest.mark.parametrize("frame", ["{}", "photographed on {}", "Photo taken on {}.", "Date: {}"])
@@ -52,6 +63,7 @@ def test_covers_a_date_and_the_words_that_frame_it(date, frame):
     "caption",
     [
         "photographed in 1999",
+        "photographed circa 1999",
         "Photo by Ann Lee",
         "Photograph courtesy of Ann B. Lee on Flickr",
         "Clipart by Jürgen de la Cruz",
@@ -65,7 +77,27 @@ def test_covers_a_date_and_the_words_that_frame_it(date, frame):
         "Click to enlarge picture",
         "Click on the image for a larger view",
         "embedded image permalink",
+        "Royalty-free stock photo",
+        "Load image into Gallery viewer",
+        "Tap to expand",
+        "View full-size image",
+        "opens in a new window",
+        "No image available",
+        "Image coming soon",
+        "Share on Facebook",
+        "Untitled",
+        "image for",
+        "Picture 12",
         "IMG_2034.JPG",
+        "P1010023.JPG",
+        "100_1234.jpg",
+        "20160716_113957.JPG",
+        "IMG-20190101-WA0001",
+        "PXL_20210101_123456789.jpg",
+        "Screen Shot 2014-01-01 at 10.00.00 AM",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "d41d8cd98f00b204e9800998ecf8427e.png",
+        "1234567890",
         "DSC00123",
         "f/2.8, 1/250 sec, ISO 400",
     ],
@@ -88,6 +120,14 @@ def test_covers_the_whole_phrase(caption):
         "Part of the bridge",
         "tree - RPG map elements",
         "12 monkeys",
+        "The Mars 2020 rover",
+        "Mai Thai with a slice of lime",
+        "A picture of a no parking sign",
+        "An image of the old town",
+        "A photo album with a red cover",
+        "Zoom lens",
+        "The stock exchange",
+        "A road sign with 1234567 on it",
     ],
 )
 def test_covers_nothing_of_a_description(caption):
@@ -128,7 +168,22 @@ def test_is_a_share_whatever_the_captions(captions):
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "piece",
-    ["photo was ", "part of the ", "Photo by A ", "mon ", "1/", "12:", "2004-", "\n\0", "a"],
+    [
+        "photo was ",
+        "no image ",
+        "image#",
+        "f",
+        "25 de ",
+        ".jpg",
+        "part of the ",
+        "Photo by A ",
+        "mon ",
+        "1/",
+        "12:",
+        "2004-",
+        "\n\0",
+        "a",
+    ],
 )
 def test_takes_bounded_time_over_hostile_captions(piece):
     captions = pa.array([piece * (1_000_000 // len(piece))] * 3)

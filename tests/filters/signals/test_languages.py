@@ -18,8 +18,9 @@ def test_both_detectors_name_the_language_of_a_sentence():
     assert languages.to_pylist() == ["en", "it", "ja"]
     assert min(probabilities.to_pylist()) > 0.9
     assert reliable.to_pylist() == [True, True, True]
-    languages, reliable = measure_cld2(captions)
+    languages, ratios, reliable = measure_cld2(captions)
     assert languages.to_pylist() == ["en", "it", "ja"]
+    assert min(ratios.to_pylist()) > 0.9 and max(ratios.to_pylist()) <= 1
     assert reliable.to_pylist() == [True, True, True]
 
 
@@ -27,12 +28,12 @@ def test_both_detectors_name_the_language_of_a_sentence():
 def test_neither_detector_names_a_language_without_letters(caption):
     captions = pa.array([caption])
     assert [column.to_pylist() for column in measure_cld3(captions)] == [["und"], [0.0], [False]]
-    assert [column.to_pylist() for column in measure_cld2(captions)] == [["un"], [False]]
+    assert [column.to_pylist() for column in measure_cld2(captions)] == [["un"], [0.0], [False]]
 
 
 def test_cld2_says_that_it_cannot_tell_a_word_where_cld3_guesses():
     captions = pa.array(["cactus"])
-    assert [column.to_pylist() for column in measure_cld2(captions)] == [["un"], [False]]
+    assert [column.to_pylist() for column in measure_cld2(captions)] == [["un"], [0.0], [False]]
     assert measure_cld3(captions)[0].to_pylist() != ["en"]
 
 
@@ -68,5 +69,5 @@ def test_no_caption_raises(captions):
 def test_no_character_of_unicode_raises():
     every = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     lines = ["".join(every[start : start + 500]) for start in range(0, len(every), 500)]
-    languages, _ = measure_cld2(pa.array(lines))
+    languages, *_ = measure_cld2(pa.array(lines))
     assert len(languages) == len(lines)
