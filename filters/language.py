@@ -73,7 +73,8 @@ class Language:
 
 
 def _both_measured(signals: pa.RecordBatch) -> np.ndarray:
-    return np.logical_and.reduce([_as_bools(signals[name].is_valid()) for name in Language.signals])
+    valid = [_as_bools(signals[name].is_valid()) for name in Language.signals]
+    return np.asarray(np.logical_and.reduce(valid))
 
 
 def _as_bools(column: pa.BooleanArray) -> np.ndarray:

@@ -35,7 +35,9 @@ PERSONAL_DATA = tuple(_MASKS)
 """The kinds that can be masked."""
 
 
-def mask_personal_data(captions: pa.StringArray, kinds: Iterable[str]) -> pa.StringArray:
+def mask_personal_data(
+    captions: pa.StringArray | pa.ChunkedArray, kinds: Iterable[str]
+) -> pa.StringArray | pa.ChunkedArray:
     """The captions with every find of the named kinds replaced; null stays null.
 
     The order of `kinds` does not matter. A caption without a find is returned as it was.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.masking import mask_personal_data
 from pipelines import progress, shuffle
 from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
 from pipelines.corpus import Build, Tokenizers
@@ -67,6 +68,8 @@ class EncodeSettings:
     """fsspec URL."""
     image_tokenizer: str
     """fsspec URL."""
+    masks: tuple[str, ...] = ()
+    """Kinds of personal data that are masked in captions."""
 
     def views_of(self, split: str) -> range:
         return range(self.views if split == "train" else 1)
@@ -127,13 +130,16 @@ def encode_rows(
 ) -> pa.Table:
     """Tokens of kept pairs of one split in one view, row i of row i, in the shards' schema.
 
+    Captions are masked first, as the settings say; `pair_id` stays that of the caption as given.
+
     Args:
         kept: `pair_id`, `caption`, `image` and the provenance columns.
     """
     pair_ids = kept["pair_id"].to_pylist()
+    captions = mask_personal_data(kept["caption"], settings.masks)
     lists, cut = encode_captions(
         text,
-        kept["caption"].to_pylist(),
+        captions.to_pylist(),
         [pair_id + bytes([view]) for pair_id in pair_ids],
         settings,
         dropout=settings.bpe_dropout if split == "train" else 0.0,
@@ -149,7 +155,7 @@ def encode_rows(
         "text_tokens": lists,
         "text_truncated": cut,
         "image_codes": pa.FixedSizeListArray.from_arrays(pa.array(codes.ravel()), codes.shape[1]),
-        "caption": kept["caption"],
+        "caption": captions,
     } | {name: kept[name] for name in PROVENANCE.names}
     schema = shard_schema(settings.layout, view)
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
@@ -282,6 +288,7 @@ def _settings(recipe: Recipe, tokenizers: Tokenizers) -> EncodeSettings:
         seed=section.seed,
         text_tokenizer=tokenizers.text,
         image_tokenizer=tokenizers.image,
+        masks=section.mask_personal_data,
     )
 
 

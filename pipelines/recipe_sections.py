@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from filters.bounds import Between, check_fields
 from filters.filter import Filter
+from filters.masking import PERSONAL_DATA
 from filters.signals import SIGNAL_TYPES
 from filters.signals.signal import Model
 from pipelines.duplicate_sections import (
@@ -181,6 +182,9 @@ class EncodeSection:
     """The bundled vocabulary, or a file or URL of another."""
     image_tokenizer: str | None = None
     """The bundled small dVAE, or a file or URL of another; without it a build asks for one."""
+    mask_personal_data: tuple[str, ...] = ()
+    """What is replaced in captions by a word for it, before they become tokens and in the shards'
+    caption: some of "credentials", "email", "ip_address", "telephone", "handle"."""
     seed: Annotated[int, Between(0, 2**63 - 1)] = 0
     """Of crops and BPE dropout."""
 
@@ -191,3 +195,9 @@ class EncodeSection:
                 f"side_px is {self.side_px}; give a multiple of 8, the stride of the dVAE, "
                 f"such as {self.side_px // 8 * 8}"
             )
+        for kind in self.mask_personal_data:
+            if kind not in PERSONAL_DATA:
+                raise ValueError(
+                    f"mask_personal_data names {kind!r}, which is no kind of personal data; "
+                    f"the nearest is {nearest(kind, PERSONAL_DATA)!r}"
+                )
