@@ -106,16 +106,17 @@ def commit_file(output: Output, write: Writer, written: Written) -> FileEntry:
 
 def commit_table(output: Output, table: pa.Table, written: Written) -> FileEntry:
     """Write a unit's table as Parquet with page checksums, without statistics of big columns."""
-    return commit_file(
-        output,
-        lambda file: pq.write_table(
-            table,
-            file,
-            row_group_size=ROW_GROUP_ROWS,
-            compression={name: _codec(table, name) for name in table.column_names},
-            write_page_checksum=True,
-        ),
-        written,
+    return commit_file(output, lambda file: write_table(file, table), written)
+
+
+def write_table(file: IO[bytes], table: pa.Table) -> None:
+    """A unit's table, as a `Writer` wants it."""
+    pq.write_table(
+        table,
+        file,
+        row_group_size=ROW_GROUP_ROWS,
+        compression={name: _codec(table, name) for name in table.column_names},
+        write_page_checksum=True,
     )
 
 
@@ -179,6 +180,11 @@ def put_text(url: str, text: str) -> None:
 def put_bytes(url: str, data: bytes) -> None:
     """Replace a file in one step."""
     _put(url, lambda file: write_all(file, data))
+
+
+def put_table(url: str, table: pa.Table) -> None:
+    """Replace a table in one step."""
+    _put(url, lambda file: write_table(file, table))
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:

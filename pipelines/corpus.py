@@ -74,7 +74,7 @@ def settle(args: argparse.Namespace) -> Build:
             sources=tuple(Source(url, columns) for url in args.input),
             stages=stages,
             limit=args.limit,
-            fetch=settle_fetch(recipe, args),
+            fetch=settle_fetch(recipe, args, args.output),
             fetch_engine=args.fetch_engine,
             models=_find_models(recipe) if "score" in stages else {},
             tokenizers=_settle_tokenizers(recipe, args) if "encode" in stages else None,
@@ -87,8 +87,11 @@ def _find_models(recipe: Recipe) -> dict[str, dict[str, str]]:
     return {name: model.find() for name, model in recipe.score.models.items()}
 
 
-def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
+def settle_fetch(recipe: Recipe, args: argparse.Namespace, directory: str) -> FetchSettings:
     """The fetcher's limits: the recipe's, and what the command line says of this run.
+
+    Args:
+        directory: of the build, whose tombstones hold.
 
     Raises:
         ValueError: a contact, network, port or list that is none, or an engine that is not there.
@@ -96,7 +99,8 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
     limits = recipe.fetch
     if args.fetch_engine == "img2dataset":
         require_img2dataset()
-    load_lists(limits.optout_lists, limits.blocklists)  # workers read them; a fault is told here
+    # Workers read the lists; a fault in them is told here.
+    load_lists(limits.optout_lists, limits.blocklists, directory)
     return FetchSettings(
         contact=args.contact,
         guard=_make_guard(args.allow_network, args.allow_port),
@@ -114,6 +118,7 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace) -> FetchSettings:
         verify_hash=limits.verify_hash,
         optout_lists=limits.optout_lists,
         blocklists=limits.blocklists,
+        tombstones=directory,
         workers=args.fetch_workers or _guess_workers(args),
     )
 

@@ -62,7 +62,7 @@ class FetchSession:
     def __init__(self, settings: FetchSettings, image: StoredImage, engine: str) -> None:
         self._settings, self._engine = settings, engine
         self.max_body_bytes = settings.max_body_bytes
-        self.lists = load_lists(settings.optout_lists, settings.blocklists)
+        self.lists = load_lists(settings.optout_lists, settings.blocklists, settings.tombstones)
         self._decoders = Decoders(
             settings.decode_processes,
             DecodeLimits(settings.max_pixels),
@@ -137,6 +137,7 @@ class FetchSession:
         matches = self._check_hash(body, expected_hash)
         self.lists.refuse_bytes(body)
         picture = self._decoders.make_picture(body)
+        self.lists.refuse_picture(picture.image)
         columns = {name: getattr(picture, name) for name in PICTURE_COLUMNS}
         return columns | {
             "body_bytes": len(body),

@@ -14,6 +14,7 @@ from filters import FILTERS
 from tokens.manifest import KEPT, FileEntry
 
 OK = "ok"
+TOMBSTONED = "tombstoned"
 DUPLICATE_PAIR = "duplicate_pair"
 
 FETCH_OUTCOMES = (
@@ -47,6 +48,7 @@ FETCH_OUTCOMES = (
     "robots_unreachable",
     "optout_header",
     "optout_list",
+    TOMBSTONED,
     "host_circuit_open",
     "host_deferred",
     # the picture

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from pipelines.ledger import OK
+from pipelines.ledger import OK, TOMBSTONED
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -41,6 +41,9 @@ PAIRS_SCHEMA = pa.schema(
 OF_BODY = ("body_bytes", "jpeg_quality", "transparency_ratio", "animated")
 """Columns that only the bytes as fetched can fill: null where another program compressed them."""
 
+FORGOTTEN = ("blocklist_hit", TOMBSTONED)
+"""Outcomes of rows of which neither URL nor caption stays."""
+
 BATCH_ROWS = 256
 
 Pair = dict[str, Any]
@@ -58,7 +61,7 @@ def make_pair(row: Mapping[str, Any]) -> Pair:
     return {
         "source": row["source"],
         "row": row["row"],
-        "pair_id": make_pair_id(url, caption),
+        "pair_id": row.get("pair_id") or make_pair_id(url, caption),
         "url": url,
         "caption": caption,
         "license": row["license"],
@@ -68,6 +71,8 @@ def make_pair(row: Mapping[str, Any]) -> Pair:
 
 
 def _judge_row(url: str, caption: str, row: Mapping[str, Any]) -> str:
+    if row["outcome"] == TOMBSTONED:
+        return TOMBSTONED
     if row["invalid_utf8"]:
         return "caption_invalid_utf8"
     if not caption.strip():
@@ -78,9 +83,9 @@ def _judge_row(url: str, caption: str, row: Mapping[str, Any]) -> str:
 
 
 def settle(pair: Pair, found: Mapping[str, Any]) -> None:
-    """Put what was found into the pair; of a picture that is on a blocklist nothing stays."""
+    """Put what was found into the pair; of one that nobody may keep nothing stays."""
     pair.update(found)
-    if pair["outcome"] == "blocklist_hit":
+    if pair["outcome"] in FORGOTTEN:
         pair.update(
             {"url": "", "caption": "", "license": None, "url_final": None, "content_type": None}
         )

@@ -61,7 +61,8 @@ class FetchSection:
     optout_lists: tuple[str, ...] = ()
     """Files of URLs, hosts and SHA-256 digests that are left alone, one a line."""
     blocklists: tuple[str, ...] = ()
-    """Files of SHA-256 or MD5 digests of pictures of which nothing may be kept, one a line."""
+    """Files of SHA-256 or MD5 digests or perceptual hashes (phash:..., pdq:...) of pictures of
+    which nothing may be kept, one a line."""
 
     def __post_init__(self) -> None:
         check_fields(self)

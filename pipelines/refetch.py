@@ -55,7 +55,7 @@ def settle_job(args: argparse.Namespace, rows: Manifest, pairs: Manifest) -> Job
     args.allow_network = [*pairs.details["allow_networks"], *args.allow_network]
     args.allow_port = [*pairs.details["allow_ports"], *args.allow_port]
     try:
-        settings = settle_fetch(recipe, args)
+        settings = settle_fetch(recipe, args, args.directory)
     except ValueError as err:
         raise BadInput(str(err)) from err
     image = StoredImage(recipe.fetch.stored_side_px, recipe.fetch.image_format)

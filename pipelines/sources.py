@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from pipelines.burial import bury_rows, find_rows
 from pipelines.commit import (
     Output,
     Written,
@@ -28,6 +29,7 @@ from pipelines.source import Cell, Row
 from pipelines.source import Columns as Columns
 from pipelines.source import Source as Source
 from pipelines.source_tables import read_delimited, read_jsonl, read_parquet
+from pipelines.tombstones import Tombstones, read_tombstones
 from tokens.manifest import FileEntry, Manifest, join_url
 
 ROWS_SCHEMA = pa.schema(
@@ -45,6 +47,7 @@ ROWS_SCHEMA = pa.schema(
         pa.field("member", pa.string()),  # which picture of it
         pa.field("original_width", pa.int32()),  # before that fetch shrank it; null: not known
         pa.field("original_height", pa.int32()),
+        pa.field("pair_id", pa.binary(16)),  # of a row that was taken down: all that is left of it
     ]
 )
 """A row as its source gives it; bytes that are no UTF-8 are shown as U+FFFD and marked."""
@@ -119,7 +122,8 @@ def cut_rows(
         if old.inputs == inputs:
             return old
     try:
-        entries = _cut_sources(folder, sources, hashes, unit_rows, limit)
+        gone = read_tombstones(directory)
+        entries = _cut_sources(folder, sources, hashes, unit_rows, limit, gone)
     except BaseException:
         if old is None:
             _remove_units(folder)
@@ -133,11 +137,12 @@ def _cut_sources(
     hashes: Sequence[str],
     unit_rows: int,
     limit: int | None,
+    gone: Tombstones,
 ) -> tuple[FileEntry, ...]:
     entries: list[FileEntry] = []
     for number, (source, digest) in enumerate(zip(sources, hashes, strict=True)):
         left = None if limit is None else limit - sum(entry.rows for entry in entries)
-        entries += _cut_source(folder, source, number, digest, unit_rows, left, len(entries))
+        entries += _cut_source(folder, source, number, digest, unit_rows, left, len(entries), gone)
     return tuple(entries)
 
 
@@ -177,18 +182,23 @@ def _cut_source(
     unit_rows: int,
     limit: int | None,
     first_unit: int,
+    gone: Tombstones,
 ) -> Iterator[FileEntry]:
     rows = read_rows(source) if limit is None else islice(read_rows(source), max(0, limit))
     start = 0
     while unit := list(islice(rows, unit_rows)):
         index = first_unit + start // unit_rows
         output = unit_output(folder, index, digest, str(number), str(start), str(len(unit)))
-        yield read_record(output) or _write_unit(output, unit, number, start)
+        yield read_record(output) or _write_unit(output, unit, number, start, gone)
         start += len(unit)
 
 
-def _write_unit(output: Output, rows: list[Row], source: int, start: int) -> FileEntry:
-    return commit_table(output, make_rows_table(rows, source, start), Written(len(rows)))
+def _write_unit(
+    output: Output, rows: list[Row], source: int, start: int, gone: Tombstones
+) -> FileEntry:
+    table = make_rows_table(rows, source, start)
+    buried = bury_rows(table, find_rows(table, gone))
+    return commit_table(output, buried.combine_chunks(), Written(len(rows)))
 
 
 def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
@@ -207,6 +217,7 @@ def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
             "license": [text for text, _ in licences],
             "invalid_utf8": [bad for _, bad in captions],
             **{name: columns[name] for name in ("expected_hash", *EARLIER_FETCH)},
+            "pair_id": pa.nulls(len(rows), pa.binary(16)),
         },
         schema=ROWS_SCHEMA,
     )

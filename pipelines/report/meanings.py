@@ -33,6 +33,7 @@ OUTCOMES: Mapping[str, str] = {
     "robots_unreachable": "The site's robots.txt could not be read, so nothing was fetched.",
     "optout_header": "The server's headers reserve the picture from such use.",
     "optout_list": "The picture is on an opt-out list.",
+    "tombstoned": "The pair was taken down; nothing is left of it.",
     "host_circuit_open": "The host had failed so often that we left it alone.",
     "host_deferred": "Its host's turn would have come too late; a retry asks again.",
     "not_an_image": "The bytes are no picture, whatever the server says.",

@@ -1,14 +1,18 @@
-"""The operator's own lists: who asked to be left alone, and what nobody may keep.
+"""The operator's own lists: who asked to be left alone, what nobody may keep, what has to go.
 
-One entry a line; `#` at a line's beginning or after a blank begins a comment. An opt-out list holds
+One entry a line; `#` at a line's beginning or after a blank begins a comment.
 
-    https://example.org/picture.jpg    this URL, whatever its fragment
-    example.org                        this host and every host below it
-    9f86d081884c7d65...                64 hex digits: the SHA-256 of a picture's bytes
+    https://example.org/picture.jpg    this URL, whatever its fragment            opt-out, purge
+    example.org                        this host and every host below it          opt-out, purge
+    9f86d081884c7d65...                64 hex digits: SHA-256 of a picture's      all
+    d41d8cd98f00b204...                32 hex digits: its MD5                     block
+    098f6bcd4621d373...                32 hex digits: a pair_id                   purge
+    phash:9f86d081884c7d65 [bits]      what looks like it: see `look_alikes.py`   block, purge
+    pdq:f8f8f0cee0f4a84f... [bits]     the same by PDQ                            block, purge
 
-and a blocklist SHA-256 or MD5 digests (32 hex digits). Entries are held in memory, about 100 bytes
-each for digests and hosts and 200 for URLs: a million digests are 100 MB and a few seconds of
-reading in every process that fetches.
+Entries are held in memory, about 100 bytes each for digests, hosts and perceptual hashes (PDQ: 200)
+and 200 for URLs: a million digests are 100 MB and a few seconds of reading in every process that
+fetches.
 """
 
 import hashlib
@@ -20,13 +24,23 @@ from dataclasses import dataclass, field
 import fsspec
 
 from pipelines.refused import Refused
+from pipelines.tombstones import Tombstones, hosts_above, read_tombstones
+from pipelines.web.look_alikes import PDQ, LookAlikes, hash_picture, require_pdqhash
 from pipelines.web.urls import host_name, normal_url
+from tokens.pixels import read_stored
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _HEX = re.compile(r"[0-9a-f]+")
-_SHA256_CHARS, _MD5_CHARS = 64, 32
+_SHA256_CHARS, _MD5_CHARS, _PAIR_ID_CHARS = 64, 32, 32
 NO_OPTOUT = "neither a URL (https://...), nor a host (example.org), nor a SHA-256 (64 hex digits)"
-NO_DIGEST = "neither a SHA-256 (64 hex digits) nor an MD5 (32 hex digits)"
+NO_DIGEST = (
+    "neither a SHA-256 (64 hex digits) nor an MD5 (32 hex digits), nor phash:<16 hex digits> "
+    "or pdq:<64 hex digits> with at most 11 or 47 bits"
+)
+NO_PURGE = (
+    "neither a URL (https://...), nor a host (example.org), nor a SHA-256 (64 hex digits), nor a "
+    "pair_id (32 hex digits), nor phash:<16 hex digits> or pdq:<64 hex digits>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,12 @@ class EntryList:
     hosts: set[str] = field(default_factory=set)
     sha256: set[bytes] = field(default_factory=set)
     md5: set[bytes] = field(default_factory=set)
+    pair_ids: set[bytes] = field(default_factory=set)
+    looks: LookAlikes = field(default_factory=LookAlikes)
+
+    def __len__(self) -> int:
+        digests = len(self.sha256) + len(self.md5) + len(self.pair_ids)
+        return len(self.urls) + len(self.hosts) + digests + len(self.looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +66,17 @@ class Lists:
 
     optout: tuple[EntryList, ...] = ()
     block: tuple[EntryList, ...] = ()
+    gone: Tombstones = field(default_factory=Tombstones)
+    """What has been taken down and must not come back."""
 
     def refuse_url(self, url: str) -> None:
-        """Raise Refused, `optout_list`, for a URL or a host that is listed."""
+        """Raise Refused, `tombstoned` or `optout_list`, for a URL or a host that is listed."""
+        if self.gone.hold_url(url):
+            raise Refused("tombstoned")
         if not self.optout:
             return
         normal = normal_url(url)
-        hosts = tuple(_host_and_above((normal.raw_host or "").rstrip(".")))
+        hosts = tuple(hosts_above(normal.raw_host or ""))
         for entries in self.optout:
             if str(normal) in entries.urls:
                 raise Refused("optout_list", f"{entries.name}: this URL")
@@ -61,10 +85,12 @@ class Lists:
                     raise Refused("optout_list", f"{entries.name}: host {host}")
 
     def refuse_bytes(self, body: bytes) -> None:
-        """Raise Refused, `optout_list` or `blocklist_hit`, for bytes whose digest is listed."""
-        if not (self.optout or self.block):
+        """Raise Refused, `tombstoned`, `optout_list` or `blocklist_hit`, for listed bytes."""
+        if not (self.optout or self.block or self.gone):
             return
         sha256 = hashlib.sha256(body).digest()
+        if self.gone.hold_bytes(sha256):
+            raise Refused("tombstoned")
         for entries in self.optout:
             if sha256 in entries.sha256:
                 raise Refused("optout_list", f"{entries.name}: SHA-256")
@@ -74,17 +100,37 @@ class Lists:
             if entries.md5 and _md5(body) in entries.md5:
                 raise Refused("blocklist_hit", f"{entries.name}: MD5")
 
+    def refuse_picture(self, image: bytes) -> None:
+        """Raise Refused, `blocklist_hit`, for a stored picture that looks like a listed one."""
+        kinds = frozenset[str]().union(*(entries.looks.kinds for entries in self.block))
+        if not kinds:
+            return
+        hashes = hash_picture(read_stored(image), kinds)
+        for entries in self.block:
+            for kind, _distance, _listed in entries.looks.find(hashes):
+                raise Refused("blocklist_hit", f"{entries.name}: {kind}")
 
-def load_lists(optout: Sequence[str], block: Sequence[str]) -> Lists:
+
+def load_lists(optout: Sequence[str], block: Sequence[str], tombstones: str = "") -> Lists:
     """Read lists from fsspec URLs; .gz and what else fsspec unpacks by name.
 
+    Args:
+        tombstones: a build's folder, whose tombstones hold; "": none do.
+
     Raises:
-        ValueError: a line that is no entry, or a file that cannot be read, named.
+        ValueError: a line that is no entry, a file that cannot be read, or a list of PDQ hashes
+            without the package for them, named.
     """
     return Lists(
         tuple(_read_list(file, _add_optout, NO_OPTOUT) for file in optout),
-        tuple(_read_list(file, _add_digest, NO_DIGEST) for file in block),
+        tuple(_read_list(file, _add_blocked, NO_DIGEST) for file in block),
+        read_tombstones(tombstones) if tombstones else Tombstones(),
     )
+
+
+def load_purge_list(file: str) -> EntryList:
+    """What has to go out of a build; raises ValueError as `load_lists`."""
+    return _read_list(file, _add_purged, NO_PURGE)
 
 
 def _read_list(file: str, add: Callable[[EntryList, str], bool], otherwise: str) -> EntryList:
@@ -96,6 +142,9 @@ def _read_list(file: str, add: Callable[[EntryList, str], bool], otherwise: str)
                 raise ValueError(f"{file}, line {number}: {entry[:100]!r} is {otherwise}")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as err:
         raise ValueError(f"{file} cannot be read as a list: {err}") from err
+    if PDQ in entries.looks.kinds:
+        require_pdqhash(file)
+    entries.looks.index()
     return entries
 
 
@@ -126,6 +175,18 @@ def _add_url(entries: EntryList, entry: str) -> bool:
     return True
 
 
+def _add_purged(entries: EntryList, entry: str) -> bool:
+    text = entry.lower()
+    if _HEX.fullmatch(text) and len(text) == _PAIR_ID_CHARS:
+        entries.pair_ids.add(bytes.fromhex(text))
+        return True
+    return entries.looks.add(entry) or _add_optout(entries, entry)
+
+
+def _add_blocked(entries: EntryList, entry: str) -> bool:
+    return entries.looks.add(entry) or _add_digest(entries, entry)
+
+
 def _add_digest(entries: EntryList, entry: str) -> bool:
     text = entry.lower()
     digests = {_SHA256_CHARS: entries.sha256, _MD5_CHARS: entries.md5}
@@ -133,14 +194,6 @@ def _add_digest(entries: EntryList, entry: str) -> bool:
         return False
     digests[len(text)].add(bytes.fromhex(text))
     return True
-
-
-def _host_and_above(host: str) -> Iterator[str]:
-    """A host and the names that it lies below: a.b.org, b.org, org."""
-    yield host
-    while "." in host:
-        host = host.partition(".")[2]
-        yield host
 
 
 def _md5(body: bytes) -> bytes:

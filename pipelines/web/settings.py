@@ -83,7 +83,9 @@ class FetchSettings:
     optout_lists: tuple[str, ...] = ()
     """Files (fsspec URLs) of URLs, hosts and SHA-256 digests that are left alone."""
     blocklists: tuple[str, ...] = ()
-    """Files of SHA-256 or MD5 digests of pictures of which nothing may be kept."""
+    """Files of digests and perceptual hashes of pictures of which nothing may be kept."""
+    tombstones: str = ""
+    """The build's folder (fsspec URL), whose tombstones hold; "": none do."""
     verify_hash: str = "require"
     """What a digest in the input table is for: `require` that the bytes have it, `record` whether
     they do, or `off`."""

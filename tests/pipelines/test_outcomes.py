@@ -20,6 +20,7 @@ from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
+from pipelines.tombstones import Tombstones, mark_host, write_tombstones
 from pipelines.web import bodies
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.fault_exchange import Exchange
@@ -70,6 +71,7 @@ def settings(server: FaultServer, unruly: FaultServer, tmp_path: Path) -> FetchS
     optout, block = tmp_path / "optout.txt", tmp_path / "block.txt"
     optout.write_text(f"{server.url('/left_alone')}\n")
     block.write_text(f"{hashlib.sha256(BLOCKED).hexdigest()}\n")
+    write_tombstones(str(tmp_path), Tombstones({mark_host("down.example"): None}))
     return FetchSettings(
         contact="crawler@pairmill.example",
         guard=AddressGuard(("127.0.0.1/32",), (80, server.port, unruly.port)),
@@ -81,6 +83,7 @@ def settings(server: FaultServer, unruly: FaultServer, tmp_path: Path) -> FetchS
         decode_memory_bytes=2**30,
         optout_lists=(str(optout),),
         blocklists=(str(block),),
+        tombstones=str(tmp_path),
     )
 
 
@@ -130,6 +133,7 @@ MADE_ALONE = {
     "ssrf_blocked": wanted("http://10.0.0.1/"),
     "dns_failure": wanted("http://nobody.invalid/"),
     "too_small": Row("http://h.example/", "a caption", outcome="too_small"),
+    "tombstoned": wanted("http://taken.down.example/a.jpg"),
 }
 """By a row that needs no server; of `too_small` an earlier run with img2dataset tells."""
 MADE_ELSEWHERE = {

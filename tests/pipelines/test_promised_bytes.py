@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
+from pipelines.imaging import DecodeLimits, StoredImage, make_picture
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
+from pipelines.web.client import Fetched
 from pipelines.web.faultserver import FaultServer, fault_server, picture
+from pipelines.web.look_alikes import hash_picture
 from pipelines.web.settings import FetchSettings
+from tokens.pixels import read_stored
 
 CURATED, SWAPPED = picture(1), picture(2)
 DIGESTS = [
@@ -26,11 +31,18 @@ DIGESTS = [
 CANARY = "canary7f3a"
 
 
+def draw_blots() -> bytes:
+    """A PNG with features, which a perceptual hash can tell from others."""
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    return cv2.imencode(".png", cv2.resize(coarse, (400, 300)))[1].tobytes()
+
+
+BLOTS = draw_blots()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
-    with fault_server(
-        pages={"/same": CURATED, "/swapped": SWAPPED, f"/{CANARY}": SWAPPED}
-    ) as server:
+    with fault_server(pages={"/same": CURATED, "/swapped": SWAPPED, f"/{CANARY}": BLOTS}) as server:
         yield server
 
 
@@ -39,8 +51,10 @@ def settings(server: FaultServer) -> FetchSettings:
     return FetchSettings(guard=AddressGuard(("127.0.0.1/32",), (server.port,)), max_retries=0)
 
 
-def fetch(rows: list[Row], settings: FetchSettings) -> list[dict[str, Any]]:
-    with FetchSession(settings, StoredImage(), "pairmill") as session:
+def fetch(
+    rows: list[Row], settings: FetchSettings, engine: str = "pairmill"
+) -> list[dict[str, Any]]:
+    with FetchSession(settings, StoredImage(), engine) as session:
         return fetch_rows(make_rows_table(rows, 0, 0), session, lambda rows: None).to_pylist()
 
 
@@ -72,22 +86,48 @@ def test_a_picture_that_was_swapped_since_it_was_listed(
         assert (pair["image"] is not None) == (pair["outcome"] == "ok")
 
 
-@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def listed_line(kind: str) -> str:
+    """A blocklist's line that means BLOTS; by a perceptual hash, it means a copy of it."""
+    if kind in ("sha256", "md5"):
+        return hashlib.new(kind, BLOTS).hexdigest()
+    copy = read_stored(make_picture(BLOTS, DecodeLimits(), StoredImage(128)).image)
+    return f"{kind}:{hash_picture(copy, {kind})[kind].hex()}"
+
+
+@pytest.mark.parametrize("engine", ["pairmill", "img2dataset"])
+@pytest.mark.parametrize("kind", ["sha256", "md5", "phash", "pdq"])
 def test_nothing_stays_of_a_blocked_picture(
     server: FaultServer,
     settings: FetchSettings,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    algorithm: str,
+    kind: str,
+    engine: str,
 ) -> None:
     listed = tmp_path / "block.txt"
-    listed.write_text(hashlib.new(algorithm, SWAPPED).hexdigest())
+    listed.write_text(listed_line(kind))
     row = Row(server.url(f"/{CANARY}"), f"{CANARY} in words", f"{CANARY} licence")
 
     with caplog.at_level(logging.DEBUG):
-        (pair,) = fetch([row], replace(settings, blocklists=(str(listed),)))
+        (pair,) = fetch([row], replace(settings, blocklists=(str(listed),)), engine)
 
     assert pair["outcome"] == "blocklist_hit"
     assert CANARY not in repr(pair) + caplog.text
     kept = {name for name, value in pair.items() if value not in (None, "")}
     assert kept <= {"source", "row", "pair_id", "outcome", "http_status", "robots", "signal"}
+
+
+@pytest.mark.parametrize("kind", ["sha256", "phash", "pdq"])
+def test_nor_of_one_that_another_program_has_fetched(
+    settings: FetchSettings, tmp_path: Path, kind: str
+) -> None:
+    listed = tmp_path / "block.txt"
+    listed.write_text(listed_line(kind))
+    blocking = replace(settings, blocklists=(str(listed),))
+
+    with FetchSession(blocking, StoredImage(), "pairmill") as session:
+        blocked = session.describe_stored("http://h.example/", Fetched("ok", BLOTS))
+        other = session.describe_stored("http://h.example/", Fetched("ok", CURATED))
+
+    assert (blocked["outcome"], blocked.get("image")) == ("blocklist_hit", None)
+    assert other["outcome"] == "ok"

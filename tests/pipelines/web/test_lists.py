@@ -2,10 +2,15 @@ import gzip
 import hashlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from filters.signals.perceptual_hash import perceptual_hash
 from pipelines.refused import Refused
-from pipelines.web.lists import Lists, load_lists
+from pipelines.tombstones import Tombstones, mark_sha256, mark_url, write_tombstones
+from pipelines.web.lists import Lists, load_lists, load_purge_list
+from tokens.pixels import read_stored
 
 BODY = b"the bytes of a picture"
 SHA256, MD5 = hashlib.sha256(BODY).hexdigest(), hashlib.md5(BODY).hexdigest()
@@ -88,6 +93,60 @@ def test_refuses_bytes_by_digest(tmp_path: Path) -> None:
     assert by_md5.value.signal == "block.txt: MD5"
 
 
+def draw(seed: int) -> bytes:
+    """A stored picture."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.imencode(".jpg", cv2.resize(coarse, (160, 120)))[1].tobytes()
+
+
+def test_refuses_a_picture_that_looks_like_a_listed_one(tmp_path: Path) -> None:
+    digest = perceptual_hash(read_stored(draw(1))) ^ 0b101
+    lists = blocklist(tmp_path, SHA256, f"phash:{digest:016x}  # two bits off")
+
+    with pytest.raises(Refused) as refused:
+        lists.refuse_picture(draw(1))
+    lists.refuse_picture(draw(2))
+
+    assert (refused.value.reason, refused.value.signal) == ("blocklist_hit", "block.txt: phash")
+    blocklist(tmp_path, SHA256).refuse_picture(b"no picture: it is not decoded")
+
+
+def test_what_was_taken_down_is_refused_again(tmp_path: Path) -> None:
+    url = "https://example.org/a.jpg"
+    marks = (mark_url(url), mark_sha256(hashlib.sha256(BODY).digest()))
+    write_tombstones(str(tmp_path), Tombstones(dict.fromkeys(marks)))
+    lists = load_lists([], [], str(tmp_path))
+
+    with pytest.raises(Refused, match="tombstoned"):
+        lists.refuse_url("HTTPS://example.org:443/a.jpg#again")
+    with pytest.raises(Refused, match="tombstoned"):
+        lists.refuse_bytes(BODY)
+    lists.refuse_url("https://example.org/b.jpg")
+    lists.refuse_bytes(BODY + b"!")
+
+
+def test_reads_what_has_to_go(tmp_path: Path) -> None:
+    file = tmp_path / "purge.txt"
+    lines = ["https://example.org/a.jpg", "example.com", SHA256, MD5, f"phash:{MD5[:16]} 5"]
+    file.write_text("\n".join([*lines, *lines]))
+
+    entries = load_purge_list(str(file))
+
+    assert entries.pair_ids == {bytes.fromhex(MD5)}
+    assert entries.sha256 == {bytes.fromhex(SHA256)}
+    assert (entries.urls, entries.hosts) == ({lines[0]}, {"example.com"})
+    assert (len(entries), len(entries.looks), entries.md5) == (5, 1, set())
+
+
+@pytest.mark.parametrize("line", ["two words", SHA256[:-1], "phash:12", "*.example.org"])
+def test_names_file_and_line_that_cannot_go(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "purge.txt"
+    file.write_text(line)
+
+    with pytest.raises(ValueError, match=r"purge\.txt, line 1: .* is neither a URL"):
+        load_purge_list(str(file))
+
+
 def test_leaves_other_bytes_alone(tmp_path: Path) -> None:
     blocklist(tmp_path, SHA256, MD5).refuse_bytes(BODY + b"!")
     Lists().refuse_bytes(BODY)
@@ -124,7 +183,10 @@ def test_names_file_and_line_that_is_no_optout(tmp_path: Path, line: str) -> Non
         optout(tmp_path, "example.org", line)
 
 
-@pytest.mark.parametrize("line", ["example.org", SHA256[:-1], SHA256 + "00", "g" * 32])
+@pytest.mark.parametrize(
+    "line",
+    ["example.org", SHA256[:-1], SHA256 + "00", "g" * 32, "phash:12", f"phash:{MD5[:16]} 12"],
+)
 def test_names_file_and_line_that_is_no_digest(tmp_path: Path, line: str) -> None:
     with pytest.raises(ValueError, match=r"block\.txt, line 1: .* is neither a SHA-256"):
         blocklist(tmp_path, line)
