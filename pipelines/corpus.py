@@ -7,7 +7,8 @@ from typing import Any
 from pipelines.doors import BadInput
 from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.sources import Columns, Source
+from pipelines.source import Source
+from pipelines.source_list import settle_sources
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.img2dataset_engine import require_img2dataset
 from pipelines.web.lists import load_lists
@@ -67,11 +68,10 @@ def settle(args: argparse.Namespace) -> Build:
     try:
         recipe = load_recipe(args.recipe)
         stages = STAGES[: STAGES.index(args.until) + 1]
-        columns = Columns(args.url_column, args.caption_column)
         return Build(
             directory=args.output,
             recipe=recipe,
-            sources=tuple(Source(url, columns) for url in args.input),
+            sources=settle_sources(args),
             stages=stages,
             limit=args.limit,
             fetch=settle_fetch(recipe, args, args.output),

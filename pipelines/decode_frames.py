@@ -1,6 +1,6 @@
 """What a decoding process and its parent say to each other; nothing in it is ever unpickled.
 
-    parent -> child   length, body
+    parent -> child   lengths, face boxes, body
     child  -> parent  one greeting byte, once; then for each body: REPLY, payload
 
 The payload is the stored picture, or the signal of a refusal. The parent believes no length and no
@@ -9,13 +9,17 @@ reason that it does not know: a hostile picture may speak through the child.
 
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.imaging import Picture
 from pipelines.refused import Refused
 
 GREETING = b"\x01"
-LENGTH = struct.Struct("<I")
+REQUEST = struct.Struct("<II")
+"""Bytes of the body, and how many numbers of face boxes stand before it."""
+NUMBER_BYTES = 4
+"""Of a face box's number, a float."""
 REPLY = struct.Struct("<BIIII16s?fBI")
 """Index of the reason or OK, width, height, original width and height, hash, animated, transparency
 ratio, JPEG quality (0: none), length."""
@@ -34,14 +38,16 @@ REASONS = (
 """What `make_picture` may refuse with; a reason's index stands for it."""
 
 
-def send_body(connection: socket.socket, body: bytes) -> None:
-    send(connection, LENGTH.pack(len(body)), body)
+def send_body(connection: socket.socket, body: bytes, face_boxes: Sequence[float] = ()) -> None:
+    boxes = struct.pack(f"<{len(face_boxes)}f", *face_boxes)
+    send(connection, REQUEST.pack(len(body), len(face_boxes)) + boxes, body)
 
 
-def receive_body(connection: socket.socket) -> bytes:
-    """Raises EOFError when the parent has gone."""
-    (length,) = LENGTH.unpack(receive(connection, LENGTH.size))
-    return receive(connection, length)
+def receive_body(connection: socket.socket) -> tuple[bytes, tuple[float, ...]]:
+    """A body and its face boxes; raises EOFError when the parent has gone."""
+    length, numbers = REQUEST.unpack(receive(connection, REQUEST.size))
+    boxes = receive(connection, numbers * NUMBER_BYTES)
+    return receive(connection, length), struct.unpack(f"<{numbers}f", boxes)
 
 
 def pack_picture(picture: Picture) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 
@@ -18,7 +18,8 @@ from pipelines.decode_frames import GREETING, pack_picture, pack_refusal, receiv
 from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
 from pipelines.refused import Refused
 
-Make = Callable[[bytes, DecodeLimits, StoredImage], Picture]
+Make = Callable[[bytes, DecodeLimits, StoredImage, Sequence[float]], Picture]
+"""Of a body, limits, how it is stored and its face boxes."""
 
 
 def run(settings: str, make: Make = make_picture) -> None:
@@ -33,7 +34,9 @@ def run(settings: str, make: Make = make_picture) -> None:
     with socket.socket(fileno=0) as connection:
         connection.sendall(GREETING)
         try:
-            serve(connection, lambda body: make(body, limits, image), told["timeout_s"])
+            serve(
+                connection, lambda body, boxes: make(body, limits, image, boxes), told["timeout_s"]
+            )
         except (EOFError, OSError):
             return  # the parent has gone
 
@@ -51,13 +54,17 @@ def confine(memory_bytes: int) -> None:
     os.close(nowhere)
 
 
-def serve(connection: socket.socket, make: Callable[[bytes], Picture], timeout_s: float) -> None:
+def serve(
+    connection: socket.socket,
+    make: Callable[[bytes, Sequence[float]], Picture],
+    timeout_s: float,
+) -> None:
     """Answer bodies with pictures; raises EOFError or OSError when the parent has gone."""
     while True:
-        body = receive_body(connection)
+        body, face_boxes = receive_body(connection)
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         try:
-            header, payload = pack_picture(make(body))
+            header, payload = pack_picture(make(body, face_boxes))
         except Refused as refused:
             header, payload = pack_refusal(refused)
         except MemoryError:

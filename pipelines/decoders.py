@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from queue import LifoQueue
@@ -89,7 +90,7 @@ class Decoders:
     ) -> None:
         self.close()
 
-    def make_picture(self, body: bytes) -> Picture:
+    def make_picture(self, body: bytes, face_boxes: Sequence[float] = ()) -> Picture:
         """As `imaging.make_picture`, in a child.
 
         Raises:
@@ -99,7 +100,7 @@ class Decoders:
         assert not self._closed
         child = self._free.get()
         try:
-            return child.make_picture(body)
+            return child.make_picture(body, face_boxes)
         finally:
             self._free.put(child)
 
@@ -118,12 +119,12 @@ class _Child:
         self._settings, self._patience_s, self._max_bytes = settings, patience_s, max_bytes
         self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
 
-    def make_picture(self, body: bytes) -> Picture:
+    def make_picture(self, body: bytes, face_boxes: Sequence[float]) -> Picture:
         if self._running is not None and self._running[0].poll() is not None:
             self.end()  # it died idle: of no picture
         process, connection = self._running = self._running or self._start()
         try:
-            send_body(connection, body)
+            send_body(connection, body, face_boxes)
             return receive_picture(connection, self._max_bytes)
         except Refused:
             raise

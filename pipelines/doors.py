@@ -28,7 +28,10 @@ class Stopped(KeyboardInterrupt):
 class HelpWithDefaults(
     argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
 ):
-    """Shows each default, and a door's docstring as it is written."""
+    """Shows each default that there is, and a door's docstring as it is written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def run_door(act: Callable[[], None]) -> int:

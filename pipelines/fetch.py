@@ -2,8 +2,8 @@
 
 The only stage that touches the network. Every input row comes out once, in its place, with one
 outcome. A process has a few units open at once (`max_open_items`), so that its places are taken
-while one unit's slow hosts drain. A row whose picture an earlier img2dataset run has stored is
-read from there, and nothing is asked for again.
+while one unit's slow hosts drain. A row whose picture its source holds (an earlier img2dataset
+run's folder, a tar, a table, a folder of files) is read from there, and nothing is asked for.
 """
 
 from collections import defaultdict
@@ -24,13 +24,16 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
+from pipelines.face_boxes import are_sound
 from pipelines.fetch_session import IMG2DATASET, FetchKit, FetchSession, OpenFetch, Wanted
 from pipelines.imaging import StoredImage
-from pipelines.img2dataset_members import read_members
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
 from pipelines.pairs import OF_BODY, Pair, make_pair, make_table, settle
 from pipelines.publishing import Generation, PublishFiles
+from pipelines.source import Source
 from pipelines.steps import Job, Session, Step, Stopwatch
+from pipelines.stored_pictures import read_stored
+from pipelines.web.client import Fetched
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
 MAX_OPEN_UNITS = 4
@@ -68,6 +71,7 @@ def fetch_rows(
     """
     asked = rows.to_pylist()
     pairs = [make_pair(row) for row in asked]
+    boxes = _find_boxes(asked, pairs) if session.blurs_faces else [()] * len(pairs)
     stored, wanted = _sort_out(asked, pairs)
     on_done(len(pairs) - len(stored) - len(wanted))
 
@@ -75,13 +79,27 @@ def fetch_rows(
         settle(pairs[place], found)
         on_done(1)
 
-    for place, found in _read_stored(asked, stored, session, sources):
-        receive(place, found)
+    sought = [
+        Wanted(pair["url"], row["expected_hash"], tuple(row_boxes))
+        for pair, row, row_boxes in zip(pairs, asked, boxes, strict=True)
+    ]
+    for place, fetched in _read_stored(asked, stored, session.max_body_bytes, sources):
+        found = session.describe_stored(sought[place].url, fetched, sought[place].face_boxes)
+        receive(place, found | _of_original(asked[place], found["outcome"]))
     session.bring(
-        [Wanted(pairs[place]["url"], asked[place]["expected_hash"]) for place in wanted],
+        [sought[place] for place in wanted],
         lambda index, found: receive(wanted[index], found),
     )
     return make_table(pairs)
+
+
+def _find_boxes(asked: list[Mapping[str, Any]], pairs: list[Pair]) -> list[Sequence[float]]:
+    """The faces of each row, which ends here where they are to be blurred and cannot be found."""
+    boxes = [row.get("face_boxes") or () for row in asked]
+    for pair, row_boxes in zip(pairs, boxes, strict=True):
+        if pair["outcome"] == OK and not are_sound(row_boxes):
+            pair["outcome"] = "face_boxes_invalid"
+    return boxes
 
 
 def _sort_out(asked: list[Mapping[str, Any]], pairs: list[Pair]) -> tuple[list[int], list[int]]:
@@ -95,26 +113,30 @@ def _sort_out(asked: list[Mapping[str, Any]], pairs: list[Pair]) -> tuple[list[i
 def _read_stored(
     asked: list[Mapping[str, Any]],
     stored: Iterable[int],
-    session: FetchSession,
+    max_bytes: int,
     sources: Sequence[str],
-) -> Iterable[tuple[int, dict[str, Any]]]:
-    """The columns of pictures that an earlier run has stored, shard by shard."""
-    shards: dict[str, dict[str, int]] = defaultdict(dict)
+) -> Iterable[tuple[int, Fetched]]:
+    """Pictures that the sources hold, shard by shard; one picture may be several rows'."""
+    shards: dict[tuple[int, str], dict[str, list[int]]] = defaultdict(dict)
     for place in stored:
-        shard = join_url(sources[asked[place]["source"]], asked[place]["shard"])
-        shards[shard][asked[place]["member"]] = place
-    for shard, places in shards.items():
-        for member, fetched in read_members(shard, list(places), session.max_body_bytes):
-            place = places[member]
-            found = session.describe_stored(asked[place]["url"] or "", fetched)
-            yield place, found | _of_original(asked[place], found["outcome"])
+        row = asked[place]
+        shards[row["source"], row["shard"]].setdefault(row["member"], []).append(place)
+    for (source, shard), places in shards.items():
+        folder = Source(sources[source]).folder
+        for member, fetched in read_stored(folder, shard, list(places), max_bytes):
+            yield from ((place, fetched) for place in places[member])
 
 
 def _of_original(row: Mapping[str, Any], outcome: str) -> dict[str, int | None]:
-    """What is known of the picture before the earlier run shrank it and compressed it anew."""
-    names = ("original_width", "original_height")
-    known = outcome == OK and all(row[name] is not None for name in names)
-    return dict.fromkeys(OF_BODY) | ({name: row[name] for name in names} if known else {})
+    """What is known of a picture before an earlier run shrank it and compressed it anew.
+
+    Nothing of one that lies as it was published; img2dataset's members are numbers alone.
+    """
+    sizes = {name: row[name] for name in ("original_width", "original_height")}
+    known = all(size is not None for size in sizes.values())
+    if not known and not row["member"].isdecimal():
+        return {}
+    return dict.fromkeys(OF_BODY) | (sizes if known and outcome == OK else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +201,7 @@ def plan_fetch(build: Build, done: Mapping[str, Manifest]) -> Job:
     rows, folder, section = done["rows"], build.folder("fetch"), build.recipe.fetch
     rounds = read_rounds(done.get("fetch"))
     generation = _describe_generation(build, rows, rounds)
-    image = StoredImage(section.stored_side_px, section.image_format)
+    image = StoredImage(section.stored_side_px, section.image_format, section.blur_faces)
     work = FetchUnit(
         join_url(build.directory, "rows"),
         folder,

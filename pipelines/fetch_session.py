@@ -23,6 +23,8 @@ from pipelines.web.client import Client, Fetched, run_together
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 
+LISTED = ("optout_list", "tombstoned")
+"""What a list may say of a URL."""
 IMG2DATASET = "img2dataset"
 """The engine that is not our own client alone."""
 
@@ -46,6 +48,8 @@ class Wanted:
     url: str
     expected_hash: str | None = None
     """ "sha256:<hex>" or "md5:<hex>" of its bytes, where the input names one."""
+    face_boxes: tuple[float, ...] = ()
+    """Faces to blur, as `face_blur.blur_faces` wants them."""
 
 
 Receive = Callable[[int, dict[str, Any]], None]
@@ -62,6 +66,7 @@ class FetchSession:
     def __init__(self, settings: FetchSettings, image: StoredImage, engine: str) -> None:
         self._settings, self._engine = settings, engine
         self.max_body_bytes = settings.max_body_bytes
+        self.blurs_faces = image.blur_faces
         self.lists = load_lists(settings.optout_lists, settings.blocklists, settings.tombstones)
         self._decoders = Decoders(
             settings.decode_processes,
@@ -107,7 +112,7 @@ class FetchSession:
         else:
             self._submit(self._bring(wanted, receive)).result()
 
-    def describe(self, fetched: Fetched, expected_hash: str | None) -> dict[str, Any]:
+    def describe(self, fetched: Fetched, wanted: Wanted) -> dict[str, Any]:
         """The columns of a fetch: how it ended, and the stored picture where there is one."""
         found = {
             "outcome": fetched.outcome,
@@ -120,23 +125,26 @@ class FetchSession:
         if fetched.body is None:
             return found
         try:
-            return found | self.keep(fetched.body, expected_hash)
+            return found | self.keep(fetched.body, wanted)
         except Refused as refused:
             return found | {"outcome": refused.reason, "signal": refused.signal}
 
-    def describe_stored(self, url: str, fetched: Fetched) -> dict[str, Any]:
-        """The columns of a picture that another program has fetched."""
+    def describe_stored(
+        self, url: str, fetched: Fetched, face_boxes: tuple[float, ...] = ()
+    ) -> dict[str, Any]:
+        """The columns of a picture that the source holds; `url` may be a mere name."""
         try:
             self.lists.refuse_url(url)
         except Refused as refused:
-            fetched = Fetched(refused.reason, signal=refused.signal)
-        return self.describe(fetched, None)
+            if refused.reason in LISTED:
+                fetched = Fetched(refused.reason, signal=refused.signal)
+        return self.describe(fetched, Wanted(url, face_boxes=face_boxes))
 
-    def keep(self, body: bytes, expected_hash: str | None) -> dict[str, Any]:
+    def keep(self, body: bytes, wanted: Wanted) -> dict[str, Any]:
         """The columns of a picture that may be kept; raises Refused for any other."""
-        matches = self._check_hash(body, expected_hash)
+        matches = self._check_hash(body, wanted.expected_hash)
         self.lists.refuse_bytes(body)
-        picture = self._decoders.make_picture(body)
+        picture = self._decoders.make_picture(body, wanted.face_boxes)
         self.lists.refuse_picture(picture.image)
         columns = {name: getattr(picture, name) for name in PICTURE_COLUMNS}
         return columns | {
@@ -164,10 +172,10 @@ class FetchSession:
     async def _bring_one(self, index: int, one: Wanted, receive: Receive) -> None:
         async with self._client.fetching(one.url) as fetched:
             if fetched.body is None:
-                receive(index, self.describe(fetched, None))
+                receive(index, self.describe(fetched, one))
                 return
             found = await self._loop.run_in_executor(
-                self._decode_threads, self.describe, fetched, one.expected_hash
+                self._decode_threads, self.describe, fetched, one
             )
         receive(index, found)
 
@@ -175,7 +183,7 @@ class FetchSession:
         from pipelines.web.img2dataset_engine import fetch_each_with_img2dataset  # may be missing
 
         def describe(index: int, fetched: Fetched) -> dict[str, Any]:
-            return self.describe(fetched, wanted[index].expected_hash)
+            return self.describe(fetched, wanted[index])
 
         urls = [one.url for one in wanted]
         fetch_each_with_img2dataset(urls, self._client, self._loop, describe, receive)

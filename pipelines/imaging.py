@@ -11,6 +11,7 @@ plain JPEG come from libjpeg-turbo itself, at a fraction of the size where that 
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,7 @@ from PIL import (  # the four formats alone: asked for another one, Pillow impor
     WebPImagePlugin,  # noqa: F401
 )
 
+from pipelines.face_blur import blur_faces
 from pipelines.formats import read_webp_size, sniff_format
 from pipelines.jpeg_quality import estimate_quality
 from pipelines.painting import paint, read_orientation, turn_upright
@@ -60,6 +62,8 @@ class StoredImage:
     """Short side in pixels, never enlarged: all that Listing 2 of Ramesh et al. 2021 needs."""
     image_format: Literal["jpeg", "png"] = "jpeg"
     """JPEG of quality 95, or PNG for line art."""
+    blur_faces: bool = False
+    """Faces that the source has boxed are to be blurred; `make_picture` is given the boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Decoded:
     """Pixels of the whole picture, after turning upright."""
     original_height: int
     """Pixels of the whole picture, after turning upright."""
+    orientation: int
+    """EXIF's, which the picture was turned by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,8 @@ class Picture:
     """Pixels, upright, before it was shrunk."""
     original_height: int
     pixel_hash: bytes
-    """Sixteen bytes: `pixel_hash` of the pixels as decoded and the original size."""
+    """Sixteen bytes: `pixel_hash` of the pixels as decoded, before any blur, and the original
+    size: a picture is the same one whatever is made of it."""
     animated: bool
     """It is the first frame of several."""
     transparency_ratio: float
@@ -103,8 +110,13 @@ class Picture:
     """As in `Decoded`: of the bytes as fetched, not as stored."""
 
 
-def make_picture(body: bytes, limits: DecodeLimits, image: StoredImage) -> Picture:
-    """Decode, shrink and store one picture, in this process.
+def make_picture(
+    body: bytes, limits: DecodeLimits, image: StoredImage, face_boxes: Sequence[float] = ()
+) -> Picture:
+    """Decode, shrink, blur and store one picture, in this process.
+
+    Args:
+        face_boxes: faces to blur, as `blur_faces` wants them.
 
     Raises:
         Refused: as `decode_image`.
@@ -112,9 +124,12 @@ def make_picture(body: bytes, limits: DecodeLimits, image: StoredImage) -> Pictu
     try:
         decoded = decode_image(body, limits, image.side_px)
         size = (decoded.original_width, decoded.original_height)
-        data, width, height = store_image(decoded.pixels, image.side_px, image.image_format, size)
+        pixels = shrink(decoded.pixels, image.side_px, size)
+        if face_boxes:
+            pixels = blur_faces(pixels, face_boxes, decoded.orientation)
+        height, width = pixels.shape[:2]
         return Picture(
-            data,
+            compress(pixels, image.image_format),
             width,
             height,
             *size,
@@ -182,7 +197,7 @@ def _decode(data: bytes, image: Image.Image, image_format: str, side_px: int | N
     quality = estimate_quality(image) if is_jpeg else None
     size = image.size if orientation < 5 else image.size[::-1]
     upright = turn_upright(pixels, orientation)
-    return Decoded(upright, image_format, animated, transparency_ratio, quality, *size)
+    return Decoded(upright, image_format, animated, transparency_ratio, quality, *size, orientation)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -205,10 +220,22 @@ def store_image(
     Returns:
         JPEG (quality 95, 4:2:0) or PNG bytes, and the width and height in pixels that they hold.
     """
-    width, height = stored_size(size or pixels.shape[1::-1], side_px)
-    if (width, height) != pixels.shape[1::-1]:
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return (_to_jpeg(pixels) if image_format == "jpeg" else _to_png(pixels)), width, height
+    pixels = shrink(pixels, side_px, size)
+    return compress(pixels, image_format), *pixels.shape[1::-1]
+
+
+def shrink(pixels: Pixels, side_px: int, size: tuple[int, int] | None = None) -> Pixels:
+    """Pixels at the size that they are stored with; arguments as for `store_image`."""
+    stored = stored_size(size or pixels.shape[1::-1], side_px)
+    if stored == pixels.shape[1::-1]:
+        return pixels
+    smaller: Pixels = cv2.resize(pixels, stored, interpolation=cv2.INTER_AREA)
+    return smaller
+
+
+def compress(pixels: Pixels, image_format: Literal["jpeg", "png"]) -> bytes:
+    """JPEG (quality 95, 4:2:0) or PNG bytes."""
+    return _to_jpeg(pixels) if image_format == "jpeg" else _to_png(pixels)
 
 
 def stored_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:

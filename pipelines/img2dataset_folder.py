@@ -149,11 +149,12 @@ def read_folder(source: Source) -> Iterator[Row]:
 
 def _read_shard(shard: Shard, table: pq.ParquetFile, source: Source) -> Iterator[Row]:
     header, columns = table.schema_arrow.names, source.columns
-    names = ["key", "status", "error_message", columns.url, columns.caption]
-    for name in names:
+    names = ["key", "status", "error_message", columns.url]
+    for name in (*names, *columns.captions):
         find_column(header, name, shard.table)
     optional = (columns.license, *SIZES)
     names += [name if name in header else "" for name in optional]
+    names += columns.captions
     in_table = shard.pictures == shard.table
     if in_table and not set(PICTURE_ENDINGS) & set(header):
         shard = replace(shard, pictures="")  # every row must have failed, or it is not whole
@@ -173,7 +174,8 @@ def _list_rows(table: pq.ParquetFile, names: list[str]) -> Iterator[tuple[bytes 
 
 
 def _make_row(shard: Shard, member: str, cells: Sequence[bytes | None]) -> Row:
-    status, message, url, caption, licence, width, height = cells
+    status, message, url, licence, width, height, *captions = cells
+    caption = next((one for one in captions if one and one.strip()), captions[0])
     if status != b"success":
         outcome = name_outcome(_text(status), _text(message))
         return Row(url, caption, licence, outcome=outcome, signal=bound_message(_text(message)))

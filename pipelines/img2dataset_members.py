@@ -53,14 +53,15 @@ def read_members(
     for member, body in _read(shard, left, max_bytes):
         if member in left:
             del left[member]
-            yield member, _judge(body, max_bytes, shard)
+            yield member, judge_body(body, max_bytes, shard)
         if not left:
             return
     for member in left:
         yield member, Fetched("truncated_body", signal=f"{member} is not in {shard}")
 
 
-def _judge(body: bytes | None, max_bytes: int, shard: str) -> Fetched:
+def judge_body(body: bytes | None, max_bytes: int, shard: str) -> Fetched:
+    """What became of a picture whose bytes were read, one more than the limit at most; None: not."""
     if body is None:
         return Fetched("truncated_body", signal=f"cut short in {shard}")
     if len(body) > max_bytes:

@@ -26,6 +26,8 @@ FETCH_OUTCOMES = (
     "userinfo_refused",
     "caption_empty",
     "caption_invalid_utf8",
+    "video",
+    "face_boxes_invalid",
     # the way there
     "ssrf_blocked",
     "dns_failure",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipelines.dialects import DIALECTS
 from pipelines.doors import BadInput, HelpWithDefaults
 
 STAGES = ("fetch", "score", "select", "encode")
@@ -40,8 +41,10 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         required=True,
         action="append",
         metavar="URLS",
-        help="table of URLs and captions (CSV, TSV, JSON Lines or Parquet), or a folder that "
-        "img2dataset wrote; repeatable",
+        help="table of URLs and captions (CSV, TSV, JSON Lines or Parquet, packed or not), "
+        "WebDataset tar, folder of pictures with their captions, folder that img2dataset wrote, a "
+        "pattern over such (quote it), or a .toml list of sources; local or any fsspec URL; "
+        "repeatable, in this order",
     )
     add(
         "--output",
@@ -50,8 +53,26 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         help="folder of the corpus, local or an fsspec URL",
     )
     add("--recipe", default="dalle", help="recipe by name or path: the definition of the corpus")
-    add("--url_column", default="url", help="name of the input's URL column")
-    add("--caption_column", default="caption", help="name of the input's caption column")
+    add(
+        "--dialect",
+        choices=tuple(DIALECTS),
+        help="whose lists the inputs are, which settles their columns (default: any table with a "
+        "header line)",
+    )
+    add("--url_column", metavar="NAME", help="the URL's column (default: the dialect's, or url)")
+    add(
+        "--caption_column",
+        action="append",
+        metavar="NAME",
+        help="the caption's column; repeatable: the first that is not empty is the caption "
+        "(default: the dialect's, or caption)",
+    )
+    add(
+        "--image_column",
+        metavar="NAME",
+        help="column that holds the picture itself (Parquet) or names its file below the table's "
+        "folder; nothing is fetched then",
+    )
     add("--until", choices=STAGES, default="encode", help="last stage to run")
     add(
         "--limit",

@@ -73,6 +73,8 @@ def make_pair(row: Mapping[str, Any]) -> Pair:
 def _judge_row(url: str, caption: str, row: Mapping[str, Any]) -> str:
     if row["outcome"] == TOMBSTONED:
         return TOMBSTONED
+    if row["outcome"] == "video":
+        return "video"  # whatever it is called: the source's own count is to be found again
     if row["invalid_utf8"]:
         return "caption_invalid_utf8"
     if not caption.strip():

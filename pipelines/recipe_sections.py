@@ -33,6 +33,9 @@ class FetchSection:
     """Short side that is stored, pixels, never enlarged (Ramesh et al. 2021, Listing 2: 288)."""
     image_format: Literal["jpeg", "png"] = "jpeg"
     """How pixels are stored: JPEG of quality 95, or PNG for line art."""
+    blur_faces: bool = False
+    """Faces that the source gives boxes of are blurred before pixels are stored (as DataComp's
+    downloads do it); a row whose boxes cannot be read ends as face_boxes_invalid."""
     total_timeout_s: Annotated[float, Between(0.1, 3_600)] = 20.0
     """Seconds for one picture, redirects included (thumbor's default)."""
     connect_timeout_s: Annotated[float, Between(0.1, 3_600)] = 5.0

@@ -58,7 +58,8 @@ def settle_job(args: argparse.Namespace, rows: Manifest, pairs: Manifest) -> Job
         settings = settle_fetch(recipe, args, args.directory)
     except ValueError as err:
         raise BadInput(str(err)) from err
-    image = StoredImage(recipe.fetch.stored_side_px, recipe.fetch.image_format)
+    section = recipe.fetch
+    image = StoredImage(section.stored_side_px, section.image_format, section.blur_faces)
     folders = join_url(args.directory, "rows"), join_url(args.directory, FOLDERS["fetch"])
     return plan_retry(folders, rows, pairs, FetchKit(settings, image, args.fetch_engine))
 

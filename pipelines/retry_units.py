@@ -63,7 +63,8 @@ class RetryUnit:
     def _fetch(self, item: UnitOfBoth, session: FetchSession) -> None:
         watch = Stopwatch()
         rows, pairs = read_table(self.rows_folder, item.rows), read_table(self.folder, item.pairs)
-        again = pc.is_in(pairs["outcome"], value_set=pa.array(sorted(TRANSIENT))).to_numpy()
+        transient = pc.is_in(pairs["outcome"], value_set=pa.array(sorted(TRANSIENT))).to_numpy()
+        again = transient & may_be_asked(rows)
         fresh = fetch_rows(forget_earlier(rows.filter(pa.array(again))), session, progress.advance)
         commit_pairs(self.output(item), splice(pairs, again, fresh), watch)
 
@@ -71,6 +72,12 @@ class RetryUnit:
 def count_transient(counts: Mapping[str, int]) -> int:
     """Rows that another attempt may bring."""
     return sum(rows for outcome, rows in counts.items() if outcome in TRANSIENT)
+
+
+def may_be_asked(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether a server can be asked for a row; a picture that is at hand may have no URL."""
+    has_url = pc.fill_null(pc.match_substring(rows["url"], "://"), False)  # noqa: FBT003  # pyarrow's
+    return pc.or_(rows["shard"].is_null(), has_url).to_numpy()  # type: ignore[no-any-return]
 
 
 def forget_earlier(rows: pa.Table) -> pa.Table:

@@ -1,12 +1,10 @@
-"""Sources to work units: any table with a url and a caption column, any folder of img2dataset's.
+"""Sources to work units: tables of URLs and captions, and pictures that are already at hand.
 
 The driver reads each source once, in order, and cuts it by position into units of rows, each a
 small Parquet file in `DIR/rows`. A unit's name is made of the source's hash and the unit's row
 range, so the same list gives the same units, and nothing downstream depends on who works on them.
 """
 
-import csv
-import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -24,11 +22,12 @@ from pipelines.commit import (
     read_record,
     unit_output,
 )
-from pipelines.img2dataset_folder import hash_folder, read_folder
+from pipelines.dialects import Columns as Columns
 from pipelines.source import Cell, Row
-from pipelines.source import Columns as Columns
 from pipelines.source import Source as Source
-from pipelines.source_tables import read_delimited, read_jsonl, read_parquet
+from pipelines.source_reading import hash_source as hash_source
+from pipelines.source_reading import read_rows as read_rows
+from pipelines.source_records import describe_input, list_sources, unit_key
 from pipelines.tombstones import Tombstones, read_tombstones
 from tokens.manifest import FileEntry, Manifest, join_url
 
@@ -41,12 +40,15 @@ ROWS_SCHEMA = pa.schema(
         pa.field("license", pa.string()),
         pa.field("invalid_utf8", pa.bool_(), nullable=False),
         pa.field("expected_hash", pa.string()),  # "sha256:<hex>" or "md5:<hex>" of the bytes
-        pa.field("outcome", pa.string()),  # how an earlier fetch ended; null: to be fetched
-        pa.field("signal", pa.string()),  # what that fetch said of it
+        pa.field("outcome", pa.string()),  # how it has ended already; null: to be fetched
+        pa.field("signal", pa.string()),  # what that fetch, or the source, said of it
         pa.field("shard", pa.string()),  # what holds the picture already, below the source's folder
         pa.field("member", pa.string()),  # which picture of it
         pa.field("original_width", pa.int32()),  # before that fetch shrank it; null: not known
         pa.field("original_height", pa.int32()),
+        pa.field("face_boxes", pa.list_(pa.float32())),  # four shares of the picture's size each
+        pa.field("declared_width", pa.int32()),  # as the source says: for people, no rule reads it
+        pa.field("declared_height", pa.int32()),
         pa.field("pair_id", pa.binary(16)),  # of a row that was taken down: all that is left of it
     ]
 )
@@ -54,41 +56,8 @@ ROWS_SCHEMA = pa.schema(
 
 EARLIER_FETCH = ("outcome", "signal", "shard", "member", "original_width", "original_height")
 """What only a row has that was fetched before; null for one that was not."""
-
-
-def hash_source(source: Source) -> str:
-    """SHA-256 of the file or folder as it stands; raises FileNotFoundError with the name."""
-    if source.is_folder:
-        return hash_folder(source.url)
-    filesystem, path = fsspec.url_to_fs(source.url)
-    if not filesystem.isfile(path):
-        raise FileNotFoundError(
-            f"{source.url} is not there: --input takes a file or an img2dataset folder that exists"
-        )
-    digest = hashlib.sha256()
-    with filesystem.open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def read_rows(source: Source) -> Iterator[Row]:
-    """Each row, in order.
-
-    Raises:
-        ValueError: the table or folder cannot be read, or has no such column; names the place.
-    """
-    if source.is_folder:
-        yield from read_folder(source)
-        return
-    filesystem, path = fsspec.url_to_fs(source.url)
-    readers = {"parquet": read_parquet, "jsonl": read_jsonl}
-    reader = readers.get(source.format, read_delimited)
-    with filesystem.open(path, "rb", compression="infer") as file:
-        try:
-            yield from reader(file, source)
-        except (pa.ArrowException, csv.Error, EOFError, OSError, UnicodeDecodeError) as err:
-            raise ValueError(f"{source.url} cannot be read as {source.format}: {err}") from err
+TOLD = ("face_boxes", "declared_width", "declared_height")
+"""What else a source may say of a picture."""
 
 
 def cut_rows(
@@ -109,8 +78,7 @@ def cut_rows(
     hashes = [hash_source(source) for source in sources]
     inputs = {
         "sources": [
-            {"sha256": digest, "format": source.format, "url": source.columns.url}
-            | {"caption": source.columns.caption}
+            describe_input(source, digest)
             for source, digest in zip(sources, hashes, strict=True)
         ],
         "unit_rows": unit_rows,
@@ -123,12 +91,13 @@ def cut_rows(
             return old
     try:
         gone = read_tombstones(directory)
-        entries = _cut_sources(folder, sources, hashes, unit_rows, limit, gone)
+        entries, starts = _cut_sources(folder, sources, hashes, unit_rows, limit, gone)
     except BaseException:
         if old is None:
             _remove_units(folder)
         raise
-    return publish(folder, Manifest("rows", 0, entries, {}, recipe, fetch_sha256, inputs))
+    details = {"sources": list_sources(sources, starts, entries)}
+    return publish(folder, Manifest("rows", 0, entries, {}, recipe, fetch_sha256, inputs, details))
 
 
 def _cut_sources(
@@ -138,12 +107,15 @@ def _cut_sources(
     unit_rows: int,
     limit: int | None,
     gone: Tombstones,
-) -> tuple[FileEntry, ...]:
+) -> tuple[tuple[FileEntry, ...], list[int]]:
+    """The units, and the first one's number of each source."""
     entries: list[FileEntry] = []
+    starts: list[int] = []
     for number, (source, digest) in enumerate(zip(sources, hashes, strict=True)):
+        starts.append(len(entries))
         left = None if limit is None else limit - sum(entry.rows for entry in entries)
         entries += _cut_source(folder, source, number, digest, unit_rows, left, len(entries), gone)
-    return tuple(entries)
+    return tuple(entries), starts
 
 
 def _remove_units(folder: str) -> None:
@@ -160,7 +132,8 @@ def _refuse_other_build(
     if inputs["sources"][: len(was["sources"])] != was["sources"]:
         raise ValueError(
             f"{directory} holds a build of another source list: choose another --output, or give "
-            "the same --input files and columns in the same order (more may follow them)"
+            "the same --input files and columns in the same order (more may follow them: a "
+            "pattern's new files, too, must come after all that there were)"
         )
     if inputs["unit_rows"] != was["unit_rows"]:
         raise ValueError(
@@ -188,7 +161,8 @@ def _cut_source(
     start = 0
     while unit := list(islice(rows, unit_rows)):
         index = first_unit + start // unit_rows
-        output = unit_output(folder, index, digest, str(number), str(start), str(len(unit)))
+        key = unit_key(source, digest)
+        output = unit_output(folder, index, *key, str(number), str(start), str(len(unit)))
         yield read_record(output) or _write_unit(output, unit, number, start, gone)
         start += len(unit)
 
@@ -216,7 +190,7 @@ def make_rows_table(rows: Sequence[Row], source: int, start: int) -> pa.Table:
             "caption": [text for text, _ in captions],
             "license": [text for text, _ in licences],
             "invalid_utf8": [bad for _, bad in captions],
-            **{name: columns[name] for name in ("expected_hash", *EARLIER_FETCH)},
+            **{name: columns[name] for name in ("expected_hash", *EARLIER_FETCH, *TOLD)},
             "pair_id": pa.nulls(len(rows), pa.binary(16)),
         },
         schema=ROWS_SCHEMA,

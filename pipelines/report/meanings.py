@@ -13,6 +13,8 @@ OUTCOMES: Mapping[str, str] = {
     "userinfo_refused": "The URL carries a user name or password.",
     "caption_empty": "There is no caption.",
     "caption_invalid_utf8": "The caption's bytes are no UTF-8 text.",
+    "video": "The source says that it is a video.",
+    "face_boxes_invalid": "Faces were to be blurred, and the source does not say where they are.",
     "ssrf_blocked": "The address is private, local or a machine's own; --allow_network allows it.",
     "dns_failure": "The host's name could not be resolved.",
     "connect_failed": "No connection could be made.",

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 from pipelines.decode_frames import REPLY
 from pipelines.decode_worker import run
@@ -54,10 +55,12 @@ DEEDS = {
 }
 
 
-def make(body: bytes, limits: DecodeLimits, image: StoredImage) -> Picture:
+def make(
+    body: bytes, limits: DecodeLimits, image: StoredImage, face_boxes: Sequence[float]
+) -> Picture:
     if body in DEEDS:
         DEEDS[body]()
-    return make_picture(body, limits, image)
+    return make_picture(body, limits, image, face_boxes)
 
 
 run(sys.argv[1], make)

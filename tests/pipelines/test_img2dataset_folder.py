@@ -198,7 +198,7 @@ def test_no_byte_is_fetched_again(folders: Folders, name: str) -> None:
 
 
 def test_a_caption_may_stand_in_another_column(folders: Folders) -> None:
-    columns = Columns(caption="license")
+    columns = Columns(captions=("license",))
     [first, *_] = read_rows(Source(str(folders.path / "files"), columns))
 
     assert first.caption == b"CC0"

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from pipelines import decoders
+from pipelines.face_boxes import UNREADABLE
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
 from pipelines.imaging import StoredImage
@@ -87,10 +88,12 @@ def settings(server: FaultServer, unruly: FaultServer, tmp_path: Path) -> FetchS
     )
 
 
-def fetch(rows: list[Row], settings: FetchSettings) -> list[str]:
+def fetch(
+    rows: list[Row], settings: FetchSettings, image: StoredImage = StoredImage()
+) -> list[str]:
     """The outcome of each row."""
     table = make_rows_table(rows, 0, 0)
-    with FetchSession(settings, StoredImage(), "pairmill") as session:
+    with FetchSession(settings, image, "pairmill") as session:
         return fetch_rows(table, session, lambda rows: None)["outcome"].to_pylist()
 
 
@@ -130,6 +133,7 @@ MADE_ALONE = {
     "userinfo_refused": wanted("http://user:password@h.example/"),
     "caption_empty": wanted("http://h.example/", " "),
     "caption_invalid_utf8": wanted("http://h.example/", b"caf\xe9"),
+    "video": Row("http://h.example/", "", outcome="video"),
     "ssrf_blocked": wanted("http://10.0.0.1/"),
     "dns_failure": wanted("http://nobody.invalid/"),
     "too_small": Row("http://h.example/", "a caption", outcome="too_small"),
@@ -146,6 +150,7 @@ MADE_ELSEWHERE = {
     "decode_crash": "test_pictures_that_hurt_the_decoder",
     "decode_oom": "test_pictures_that_hurt_the_decoder",
     "internal_error": "test_our_own_fault",
+    "face_boxes_invalid": "test_faces_that_nobody_can_find",
 }
 """By the test below that makes it."""
 
@@ -234,6 +239,13 @@ def test_pictures_that_hurt_the_decoder(
     outcomes = fetch([wanted(server.url(path)) for path in paths], hasty)
 
     assert outcomes == ["decode_timeout", "ok", "decode_crash", "ok", "decode_oom", "ok"]
+
+
+def test_faces_that_nobody_can_find(server: FaultServer, settings: FetchSettings) -> None:
+    row = wanted(server.url("/ok"))._replace(face_boxes=UNREADABLE)
+
+    assert fetch([row], settings) == ["ok"]
+    assert fetch([row], settings, StoredImage(blur_faces=True)) == ["face_boxes_invalid"]
 
 
 def test_our_own_fault(
