@@ -24,7 +24,10 @@ from filters.flatness import Flatness
 from filters.jpeg_quality import JpegQuality
 from filters.language import Language
 from filters.nsfw import Nsfw
+from filters.part_of_speech import PartOfSpeech
+from filters.profanity import Profanity
 from filters.punctuation import Punctuation
+from filters.rare_words import RareWords
 from filters.repeated_phrase import RepeatedPhrase
 from filters.repetition import Repetition
 from filters.short_side import ShortSide
@@ -41,6 +44,9 @@ FILTERS: tuple[type[Filter], ...] = (
     Capitalisation,
     Repetition,
     RepeatedPhrase,
+    Profanity,
+    RareWords,
+    PartOfSpeech,
     CaptionRepetition,
     AspectRatio,
     ShortSide,

@@ -35,4 +35,4 @@ class Contacts:
         passes = np.ones(len(signals), bool)
         for name, limit in zip(self.signals, limits, strict=True):
             passes &= signals[name].to_numpy(zero_copy_only=False) <= limit
-        return ~passes
+        return np.asarray(~passes)

@@ -10,6 +10,8 @@ from filters.filter import Filter
 from filters.masking import PERSONAL_DATA
 from filters.signals import SIGNAL_TYPES
 from filters.signals.signal import Model
+from filters.signals.tagger import Tagger
+from filters.signals.word_lists import Profanity, WordList
 from pipelines.duplicate_sections import (
     EvalSet,
     NearDuplicates,
@@ -82,6 +84,12 @@ class ScoreSection:
 
     signals: tuple[str, ...] = ()
     """Columns to compute; all by default, those of the models below included."""
+    tagger: Tagger | None = None
+    """What kinds of words captions have, by a part-of-speech tagger."""
+    profanity: Profanity | None = None
+    """How many words of a list of profane ones captions have."""
+    vocabulary: WordList | None = None
+    """How many words captions have that a list of known ones lacks."""
 
     def __post_init__(self) -> None:
         known = self._known()
@@ -97,7 +105,11 @@ class ScoreSection:
     @property
     def models(self) -> dict[str, Model]:
         """The tables that name weights, by their name."""
-        named: dict[str, Model | None] = {}
+        named: dict[str, Model | None] = {
+            "tagger": self.tagger,
+            "profanity": self.profanity,
+            "vocabulary": self.vocabulary,
+        }
         return {name: model for name, model in named.items() if model is not None}
 
     @property

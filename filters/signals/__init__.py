@@ -17,6 +17,8 @@ from filters.signals.perceptual_hash import PERCEPTUAL_HASH
 from filters.signals.picture_size import PICTURE_SIZE
 from filters.signals.sharpness import SHARPNESS
 from filters.signals.signal import Signal
+from filters.signals.tagger import TAGGER_COLUMNS
+from filters.signals.word_lists import WORD_LIST_COLUMNS
 from filters.signals.word_use import WORD_USE
 
 SIGNALS: tuple[Signal, ...] = (
@@ -47,6 +49,7 @@ MODEL_SIGNAL_TYPES: dict[str, pa.DataType] = {
     "clip_similarity": pa.float32(),
     "aesthetic_score": pa.float32(),
     "nsfw_score": pa.float32(),
+    **dict((*TAGGER_COLUMNS, *WORD_LIST_COLUMNS)),
 }
 """Columns of the models that a recipe's [score] may name, as far as rules read them."""
 

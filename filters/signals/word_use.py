@@ -1,19 +1,11 @@
-"""How much a caption repeats itself: single words, and runs of two and three.
-
-A word is a run of letters and digits in lower case, so that "Cat, cat." is one word twice.
-"""
+"""How much a caption repeats itself: single words, and runs of two and three."""
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from filters.signals.coverage import MAX_CHARS
 from filters.signals.signal import Signal
-
-BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
-
-Numbers = npt.NDArray[np.int64]
+from filters.signals.words import Numbers, split_words
 
 
 def measure_word_use(captions: pa.StringArray) -> tuple[pa.FloatArray, ...]:
@@ -22,23 +14,13 @@ def measure_word_use(captions: pa.StringArray) -> tuple[pa.FloatArray, ...]:
     A run of words counts from its second time on: 0 where none occurs twice. A caption without
     a word repeats nothing: 1, 0, 0.
     """
-    rows, words = _number_words(captions)
+    rows, texts = split_words(captions)
+    words = texts.dictionary_encode().indices.to_numpy().astype(np.int64)
     total = np.bincount(rows, minlength=len(captions))
     distinct, _ = _count(rows, words, len(captions))
     unique = np.where(total > 0, distinct / np.maximum(total, 1), 1.0)
     runs = (_repeated_share(rows, words, total, length) for length in (2, 3))
     return tuple(pa.array(share.astype(np.float32)) for share in (unique, *runs))
-
-
-def _number_words(captions: pa.StringArray) -> tuple[Numbers, Numbers]:
-    """For each word, in order: its caption's number, and a number that equal words share."""
-    start = pc.utf8_lower(pc.utf8_slice_codeunits(captions, 0, MAX_CHARS))
-    lists = pc.split_pattern(pc.replace_substring_regex(start, BETWEEN_WORDS, " "), " ")
-    words = lists.flatten()
-    real = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
-    rows = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
-    numbers = words.dictionary_encode().indices.to_numpy().astype(np.int64)
-    return rows[real], numbers[real]
 
 
 def _repeated_share(
