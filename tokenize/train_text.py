@@ -14,7 +14,6 @@ captions of 60 letters take about 20 s on one core.
 
 import argparse
 import json
-import posixpath
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from tokenizers.trainers import BpeTrainer
 from tqdm import tqdm
 
 from tokens.manifest import join_url, kept_pairs
+from tokens.put import put_file
 from tokens.text import TextTokenizer, lower_cased
 from tokens.vocabulary import MAX_RUN_LETTERS, MAX_VOCAB_SIZE, NUM_BYTES, Vocabulary
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reading = Reading()
         batches = _read_all(args.data, args.text, args.wordnet)
         tokenizer = TextTokenizer(vocabulary := learn(reading.watch(batches), args.vocab_size))
-        _write(args.out, vocabulary.to_json())
+        put_file(args.out, vocabulary.to_json())
     except (OSError, ValueError) as err:
         print(f"train_text: {err}", file=sys.stderr)
         return 2
@@ -186,15 +186,6 @@ def _read_all(
     if not sources:
         raise ValueError("no text to learn from: pass --data, --text or --wordnet")
     return chain.from_iterable(sources)
-
-
-def _write(url: str, data: bytes) -> None:
-    """Write under another name first, so that no half-written vocabulary is ever found."""
-    filesystem, path = fsspec.url_to_fs(url)
-    if (folder := posixpath.dirname(path)) and not filesystem.isdir(folder):
-        filesystem.makedirs(folder, exist_ok=True)
-    filesystem.pipe_file(f"{path}.part", data)
-    filesystem.mv(f"{path}.part", path)
 
 
 if __name__ == "__main__":

@@ -68,16 +68,14 @@ def decode_examples(
 
     None where the tokenizer is the published encoder alone, which draws nothing.
     """
-    from tokens.dvae_file import read_dvae  # imports torch, which only a report on tokens needs
-    from tokens.image import DvaeTokenizer
+    from tokens.image import load_image_tokenizer  # imports torch, which only tokens need
 
-    file = read_dvae(join_url(directory, "tokens/tokenizers/image.safetensors"))
-    if not file.decodes:
+    tokenizer = load_image_tokenizer(join_url(directory, "tokens/tokenizers/image.safetensors"))
+    if not tokenizer.decodes:
         return None
     found = find_pairs(directory, tokens, place_kept_pairs(directory, decisions))
     if not found:
         return ()
-    tokenizer = DvaeTokenizer(file, tokens.details["image_tokenizer_name"])
     pictures = tokenizer.decode(read_codes(directory, tokens, found))
     rows = load_rows(directory, pairs, (one.place for one in found))
     return tuple(

@@ -8,54 +8,38 @@ shapes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import fsspec
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from tokens.dvae import Dvae, DvaeSizes
+from tokens.weights import (
+    WeightsFile,
+    digest,
+    fill,
+    load_tensors,
+    read_about,
+    stated_sizes,
+    weights_bytes,
+)
 
 METADATA_KEY = "dvae"
-FORMAT = 1
-FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
-
-@dataclass(frozen=True, slots=True)
-class DvaeFile:
-    """What a weights file holds."""
-
-    model: Dvae
-    """In float32, on the CPU, for use; its decoder is random where `decodes` is false."""
-
-    decodes: bool
-    """The file has the decoder as well as the encoder."""
-
-    sha256: str
-    """Of the whole file."""
-
-    details: dict[str, Any]
-    """What its trainer says about it: licence, data, figures; empty for published weights."""
+DvaeFile = WeightsFile[Dvae]
 
 
 def dvae_bytes(
-    model: Dvae, details: Mapping[str, Any], dtype: torch.dtype = torch.float16
+    model: Dvae, details: Mapping[str, Any], dtype: torch.dtype = torch.float16, only: str = ""
 ) -> bytes:
-    """The file of a model: the same weights and details give the same bytes."""
-    tensors = {
-        name: tensor.detach().cpu().to(dtype).contiguous()
-        for name, tensor in sorted(model.state_dict().items())
-    }
-    about = {"format": FORMAT, "sizes": asdict(model.sizes), "details": dict(details)}
-    data: bytes = safetensors.torch.save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
-    return data
+    """The file of a model, or of its half whose names begin with `only`.
+
+    The same weights and details give the same bytes.
+    """
+    return weights_bytes(METADATA_KEY, model, model.sizes, details, dtype, only)
 
 
 def read_dvae(url: str) -> DvaeFile:
@@ -71,48 +55,17 @@ def read_dvae(url: str) -> DvaeFile:
 
 def parse_dvae(data: bytes, origin: str) -> DvaeFile:
     """As `read_dvae`, from bytes; `origin` names them in messages."""
-    try:
-        tensors = safetensors.torch.load(data)
-    except safetensors.SafetensorError as err:
-        raise ValueError(f"{origin} is not a safetensors file ({err})") from err
+    tensors = load_tensors(data, origin)
     if any(name.startswith("blocks.") for name in tensors):
         tensors = {f"encoder.{name}": tensor for name, tensor in tensors.items()}
-    about = _about(data, origin)
-    sizes = _stated_sizes(about, origin) or _sizes_of(tensors, origin)
+    about = read_about(data, METADATA_KEY, origin)
+    sizes = stated_sizes(about, DvaeSizes, origin) or sizes_of(tensors, origin)
     decodes = any(name.startswith("decoder.") for name in tensors)
-    with torch.device("meta"):  # no memory is taken before the file is known to be whole
-        shapes = Dvae(sizes)
-    _check(tensors, shapes.state_dict() if decodes else _encoder_names(shapes), origin)
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-        model = Dvae(sizes)
-    model.load_state_dict(tensors, strict=decodes)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return DvaeFile(model.eval().requires_grad_(False), decodes, sha256, about.get("details", {}))
+    model = fill(Dvae, sizes, tensors, origin, only="" if decodes else "encoder.")
+    return WeightsFile(model, decodes, digest(data), about.get("details", {}))
 
 
-def _about(data: bytes, origin: str) -> dict[str, Any]:
-    """Our metadata entry; empty when the file has none. The header was checked by safetensors."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    text = header.get("__metadata__", {}).get(METADATA_KEY, "{}")
-    try:
-        about = json.loads(text)
-    except ValueError as err:
-        raise ValueError(f"{origin}: metadata entry {METADATA_KEY!r} is not JSON ({err})") from err
-    if not isinstance(about, dict) or about.get("format", FORMAT) != FORMAT:
-        raise ValueError(f"{origin}: metadata entry {METADATA_KEY!r} is not of format {FORMAT}")
-    return about
-
-
-def _stated_sizes(about: dict[str, Any], origin: str) -> DvaeSizes | None:
-    if "sizes" not in about:
-        return None
-    try:
-        return DvaeSizes(**about["sizes"])
-    except TypeError as err:
-        raise ValueError(f"{origin}: its sizes are not those of a dVAE ({err})") from err
-
-
-def _sizes_of(tensors: Mapping[str, Tensor], origin: str) -> DvaeSizes:
+def sizes_of(tensors: Mapping[str, Tensor], origin: str) -> DvaeSizes:
     """The sizes that published weights imply."""
     first, last = "encoder.blocks.input.w", "encoder.blocks.output.conv.w"
     missing = [name for name in (first, last) if name not in tensors]
@@ -128,23 +81,3 @@ def _sizes_of(tensors: Mapping[str, Tensor], origin: str) -> DvaeSizes:
         group_count=max((group for group, _ in numbers), default=0),
         blocks_per_group=max((block for _, block in numbers), default=0),
     )
-
-
-def _encoder_names(model: Dvae) -> dict[str, Tensor]:
-    return {name: t for name, t in model.state_dict().items() if name.startswith("encoder.")}
-
-
-def _check(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: str) -> None:
-    """Every expected weight, no other, each of its shape, all floating."""
-    for name in sorted(expected.keys() - tensors.keys()):
-        raise ValueError(f"{origin} lacks the weight {name}")
-    for name in sorted(tensors.keys() - expected.keys()):
-        raise ValueError(f"{origin} has a weight {name} that a dVAE of its sizes does not have")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            shapes = f"{list(tensor.shape)}, must be {list(expected[name].shape)}"
-            raise ValueError(f"{origin}: the weight {name} has shape {shapes}")
-        if tensor.dtype not in FLOATS:
-            raise ValueError(f"{origin}: the weight {name} is {tensor.dtype}, must be floating")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{origin}: the weight {name} holds a value that is not finite")

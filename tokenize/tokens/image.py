@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tokens import vqgan_file
 from tokens.bundled import BUNDLED, DVAE_FILE, locate
-from tokens.dvae_file import DvaeFile, read_dvae
+from tokens.dvae_file import parse_dvae
+from tokens.vqgan_file import parse_vqgan
+from tokens.weights import WeightsFile, load_tensors, read_metadata
 
 PUBLISHED_AT = "https://cdn.openai.com/dall-e/encoder.pkl"
 BATCH_ON_GPU = 32
@@ -57,10 +61,10 @@ class ImageTokenizer(Protocol):
         """Codes [B, h, w] -> uint8 [B, H, W, 3]."""
 
 
-class DvaeTokenizer:
-    """The image tokenizer of a dVAE's weights file."""
+class NetworkTokenizer:
+    """The image tokenizer of a weights file: a dVAE's or a VQGAN's."""
 
-    def __init__(self, file: DvaeFile, name: str, device: str = "cpu") -> None:
+    def __init__(self, file: WeightsFile[Any], name: str, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self._file = file
         self._model = file.model.on(self._device)
@@ -71,6 +75,16 @@ class DvaeTokenizer:
         self.licence = str(file.details.get("licence", ""))
         self.numerics = f"fp32-{self._device.type}"
         self._dtype = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+
+    @property
+    def stride(self) -> int:
+        """Pixels per code along a side."""
+        return int(self._model.sizes.stride)
+
+    @property
+    def decodes(self) -> bool:
+        """It can draw pictures: its file has a decoder."""
+        return self._file.decodes
 
     def grid(self, side_px: int) -> tuple[int, int]:
         """Height and width in codes of a square picture.
@@ -140,28 +154,43 @@ class DvaeTokenizer:
             yield start, torch.from_numpy(np.ascontiguousarray(part))
 
 
-def load_image_tokenizer(path: str, device: str = "cpu") -> DvaeTokenizer:
+def load_image_tokenizer(path: str, device: str = "cpu") -> NetworkTokenizer:
     """The tokenizer of a weights file.
 
     Args:
-        path: "bundled", or an fsspec URL of a safetensors file: one of `model/train_dvae.py`, or of
-            the published layout, whose names start with `blocks.` (encoder alone) or with
-            `encoder.blocks.` and, to draw pictures too, `decoder.blocks.`.
+        path: "bundled", or an fsspec URL of a safetensors file: one of `model/train_dvae.py` or of
+            `tokenize/convert_image.py`, or a dVAE of the published layout, whose names start with
+            `blocks.` (encoder alone) or with `encoder.blocks.` and, to draw pictures too,
+            `decoder.blocks.`.
         device: a torch device; codes of another kind of device may differ in a near tie.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a dVAE.
+        ValueError: it is no image tokenizer.
     """
+    url = locate(path, DVAE_FILE)
+    filesystem, place = fsspec.url_to_fs(url)
     try:
-        file = read_dvae(locate(path, DVAE_FILE))
+        data = filesystem.cat_file(place)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"the image tokenizer {path} is not there: give a dVAE as safetensors by "
-            f"--image_tokenizer, trained with model/train_dvae.py or converted from the one that "
-            f"OpenAI published at {PUBLISHED_AT}, or --image_tokenizer {BUNDLED}"
+            f"the image tokenizer {path} is not there: give one as safetensors by "
+            f"--image_tokenizer, trained with model/train_dvae.py or converted by "
+            f"tokenize/convert_image.py from the one that OpenAI published at {PUBLISHED_AT}, or "
+            f"--image_tokenizer {BUNDLED}"
         ) from None
-    return DvaeTokenizer(file, path.rsplit("/", 1)[-1], device)
+    return NetworkTokenizer(parse_weights(data, url), path.rsplit("/", 1)[-1], device)
+
+
+def parse_weights(data: bytes, origin: str) -> WeightsFile[Any]:
+    """The network in a weights file's bytes, of whichever kind its metadata says.
+
+    Raises:
+        ValueError: it is none, or not whole; `origin` names it.
+    """
+    load_tensors(data, origin)
+    is_vqgan = vqgan_file.METADATA_KEY in read_metadata(data)
+    return parse_vqgan(data, origin) if is_vqgan else parse_dvae(data, origin)
 
 
 @contextmanager
