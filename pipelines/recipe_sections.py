@@ -9,6 +9,7 @@ from filters.bounds import Between, check_fields
 from filters.filter import Filter
 from filters.masking import PERSONAL_DATA
 from filters.signals import SIGNAL_TYPES
+from filters.signals.clip import Clip
 from filters.signals.signal import Model
 from filters.signals.tagger import Tagger
 from filters.signals.word_lists import Profanity, WordList
@@ -90,6 +91,8 @@ class ScoreSection:
     """How many words of a list of profane ones captions have."""
     vocabulary: WordList | None = None
     """How many words captions have that a list of known ones lacks."""
+    clip: Clip | None = None
+    """How well caption and picture fit, by a CLIP model, and what else its embeddings tell."""
 
     def __post_init__(self) -> None:
         known = self._known()
@@ -106,6 +109,7 @@ class ScoreSection:
     def models(self) -> dict[str, Model]:
         """The tables that name weights, by their name."""
         named: dict[str, Model | None] = {
+            "clip": self.clip,
             "tagger": self.tagger,
             "profanity": self.profanity,
             "vocabulary": self.vocabulary,

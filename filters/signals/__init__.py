@@ -8,6 +8,7 @@ from filters.signals.caption_size import CAPTION_SIZE
 from filters.signals.caption_tokens import CAPTION_TOKENS
 from filters.signals.cld2 import CLD2
 from filters.signals.cld3 import CLD3
+from filters.signals.clip import CLIP_TYPES
 from filters.signals.contacts import CONTACTS
 from filters.signals.entropy import ENTROPY
 from filters.signals.flatness import FLATNESS
@@ -45,12 +46,7 @@ SIGNAL_TYPES = {name: kind for signal in SIGNALS for name, kind in signal.column
 CORPUS_SIGNAL_TYPES = {"caption_count": pa.uint32()}
 """Columns that select computes over the whole corpus; a rule reads them as it reads the others."""
 
-MODEL_SIGNAL_TYPES: dict[str, pa.DataType] = {
-    "clip_similarity": pa.float32(),
-    "aesthetic_score": pa.float32(),
-    "nsfw_score": pa.float32(),
-    **dict((*TAGGER_COLUMNS, *WORD_LIST_COLUMNS)),
-}
+MODEL_SIGNAL_TYPES = CLIP_TYPES | dict((*TAGGER_COLUMNS, *WORD_LIST_COLUMNS))
 """Columns of the models that a recipe's [score] may name, as far as rules read them."""
 
 RULE_SIGNAL_TYPES = SIGNAL_TYPES | CORPUS_SIGNAL_TYPES | MODEL_SIGNAL_TYPES

@@ -38,7 +38,7 @@ def _count_even(least: np.ndarray, most: np.ndarray) -> int:
     """How many rows from the first on are even and of the first one's colour."""
     spread = np.maximum.accumulate(most) - np.minimum.accumulate(least)
     uneven = (spread > TOLERANCE).any(axis=1)
-    return int(uneven.argmax()) if uneven.any() else len(uneven)
+    return int(uneven.argmax()) if uneven.any() else len(spread)
 
 
 def measure_border(pixels: np.ndarray) -> tuple[float]:

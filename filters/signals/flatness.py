@@ -29,7 +29,7 @@ def flat_ratio(pixels: np.ndarray) -> float:
     fullest = cv2.inRange(pixels, lowest, lowest + width - 1)
     mean = np.array(cv2.mean(pixels, fullest)[:3])
     near = cv2.inRange(pixels, mean - TOLERANCE, mean + TOLERANCE)
-    return cv2.countNonZero(near) / near.size
+    return float(cv2.countNonZero(near) / near.size)
 
 
 def measure_flatness(pixels: np.ndarray) -> tuple[float]:

@@ -1,8 +1,8 @@
 """What fetch has noted of the bytes of a picture before it flattened, shrank and compressed it.
 
-`animated` is there wherever this was measured: null means that there is no picture, or that
-another program had compressed it before we saw it. `jpeg_quality` is null for a picture that was
-no JPEG, too; a rule that means to let those pass asks whether `animated` is there.
+Null means that there is no picture, or that another program had compressed it before we saw it.
+`jpeg_quality` alone is null for a picture that was no JPEG, too: a rule that means to let those
+pass asks whether `body_bytes` is there.
 """
 
 import pyarrow as pa
