@@ -1,7 +1,7 @@
-"""What must hold of the fetcher, and the tests that hold it.
+"""What must hold against the world, and the tests that hold it.
 
-Each line of the table is a promise about hostile networks (N), pictures (D), politeness (P), or
-integrity (I). A test that is renamed or thrown away leaves a hole here, and this file fails.
+Each line of the table is a promise about hostile networks (N), pictures (D), politeness (P),
+integrity (I), model files (M) or reliability (R). A test that is renamed or thrown away leaves a hole here, and this file fails.
 """
 
 import pytest
@@ -153,6 +153,31 @@ PROMISES: dict[str, tuple[str, ...]] = {
     # I: integrity
     "I01 swapped pictures": ("test_a_picture_that_was_swapped_since_it_was_listed",),
     "I02 blocked pictures": ("test_nothing_stays_of_a_blocked_picture",),
+    "I03 damaged files are named": (
+        "test_names_the_damaged_file_and_the_cause",
+        "test_names_two_files_that_changed_places",
+        "test_names_an_older_version",
+        "test_names_a_file_that_is_none_of_ours",
+    ),
+    # M: model files
+    "M01 the published dVAE": (
+        "test_openais_modules_come_out_bit_for_bit",
+        "test_the_encoder_alone_makes_codes",
+    ),
+    "M02 nothing in a pickle runs": (
+        "test_refuses_a_name_that_no_tokenizer_needs",
+        "test_refuses_a_dotted_name",
+        "test_an_allowed_class_runs_nothing_whatever_its_state",
+        "test_every_cut_file_is_refused",
+        "test_refuses_packed_numbers",
+        "test_a_zip_with_names_of_other_folders_writes_nothing",
+    ),
+    "M03 weights are whole": ("test_refuses_weights_that_are_not_whole",),
+    # R: reliability
+    "R08 what no manifest names": (
+        "test_removes_all_that_no_manifest_names",
+        "test_younger_files_stay",
+    ),
     # X: the tests themselves
     "X1 tests stay on this machine": ("test_raises_and_remembers",),
     "X2 every outcome happens": ("test_every_outcome_is_made_once",),
