@@ -139,6 +139,13 @@ def read_record(output: Output) -> FileEntry | None:
         return None
 
 
+def read_side(output: Output) -> dict[str, Any]:
+    """What a finished item said besides its file: timings and the like."""
+    filesystem, path = fsspec.url_to_fs(record_url(output))
+    side: dict[str, Any] = json.loads(filesystem.cat_file(path))["side"]
+    return side
+
+
 def require_record(output: Output) -> FileEntry:
     """The entry of an item that must be finished by now."""
     entry = read_record(output)

@@ -1,6 +1,7 @@
 """The last act of every stage: check the books over what was written, then publish the manifest."""
 
 import importlib.metadata
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,8 @@ class PublishFiles:
     """The outcomes that rows may have; none: the files count no outcomes."""
     copies: tuple[tuple[str, str], ...] = ()
     """Files that readers want beside the stage's own: where from, and the name below the folder."""
+    facts: tuple[str, ...] = ()
+    """JSON objects that join the manifest's details: what is only known once the work is done."""
     leftovers: tuple[str, ...] = ()
     """Folders that nobody needs once the manifest is there."""
 
@@ -67,7 +70,7 @@ class PublishFiles:
                 recipe=made.recipe,
                 section_sha256=made.section_sha256,
                 inputs=made.inputs,
-                details=made.details,
+                details=made.details | _read_facts(self.facts),
                 versions=list_versions(made.packages),
             ),
         )
@@ -91,6 +94,14 @@ class PublishFiles:
 def list_versions(packages: Iterable[str]) -> dict[str, str]:
     """Installed versions by distribution name."""
     return {name: importlib.metadata.version(name) for name in sorted({"pairmill", *packages})}
+
+
+def _read_facts(urls: Iterable[str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for url in urls:
+        with fsspec.open(url, "rb") as file:
+            facts |= json.load(file)
+    return facts
 
 
 def _remove(folder: str) -> None:

@@ -1,11 +1,13 @@
 """Select: each pair is kept, or dropped for one reason; the kept ones are split in two.
 
-Rules stand in the recipe's order, and the first that drops a row gives the reason. What had
-already ended elsewhere (a failed fetch, a pair that stood in an earlier row) keeps that
-reason, and no rule is charged with it.
+    verdicts ──> evaluation overlap ──> exact, near, semantic duplicates ──> decisions
+
+A row takes the first reason that applies: what ended it in fetch, an earlier row with its URL and
+caption, an opt-out list, the rules in their order, an evaluation set, then duplicates, for which
+`candidates.py` has the order. Every comparison over the corpus is a join by bucket files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,47 +15,37 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.filter import Filter
 from pipelines import join, progress
+from pipelines.candidates import Corpus, SignalUnit
+from pipelines.caption_counts import plan_caption_counts
+from pipelines.cluster_list import plan_cluster_list
 from pipelines.commit import (
     Output,
     Written,
-    commit_file,
     commit_table,
     hash_entries,
-    make_key,
+    hash_file,
+    make_digest,
+    read_side,
     unit_output,
 )
 from pipelines.corpus import Build
-from pipelines.join import Keys
-from pipelines.ledger import DUPLICATE_PAIR, OK, REASONS, count_outcomes
+from pipelines.duplicate_sections import EXACT
+from pipelines.exact_duplicates import ExactPlan, plan_exact_duplicates
+from pipelines.ledger import REASONS, count_outcomes
+from pipelines.listing import Listing
+from pipelines.near_duplicates import Clustered, NearPlan, plan_near_duplicates
+from pipelines.pair_duplicates import plan_pair_duplicates
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import SelectSection
 from pipelines.steps import Job, Step, Stopwatch
-from tokens.draw import keyed_uniform
-from tokens.manifest import KEPT, FileEntry, Manifest, read_table
+from pipelines.verdicts import JudgeUnit
+from tokens.draw import keyed_uniforms
+from tokens.manifest import KEPT, Manifest
 
 TRAIN, VALIDATION = "train", "val"
 
 PACKAGES = ("numpy", "pyarrow", "xxhash")
-
-
-def apply_rules(signals: pa.Table, outcomes: pa.Array, rules: Sequence[Filter]) -> pa.Array:
-    """Why each row is dropped, or `kept`.
-
-    Args:
-        signals: the columns that the rules read.
-        outcomes: per row `ok`, or the reason for which it has ended already.
-    """
-    batch = _one_batch(signals)
-    reasons = np.array(outcomes.to_pylist(), object)
-    undecided = reasons == OK
-    for rule in rules:
-        dropped = undecided & rule(batch)
-        reasons[dropped] = rule.reason
-        undecided &= ~dropped
-    reasons[undecided] = KEPT
-    return pa.array(reasons, pa.string())
 
 
 def assign_split(keys: pa.Array, validation_share: float, seed: int) -> pa.Array:
@@ -63,194 +55,165 @@ def assign_split(keys: pa.Array, validation_share: float, seed: int) -> pa.Array
         keys: what must not straddle the split, 16 bytes of pixel hash or a uint64 perceptual
             hash per row; a null key has no split.
     """
-    return pa.array(
-        [
-            None if key is None else _split_of(key, validation_share, seed)
-            for key in keys.to_pylist()
-        ],
-        pa.string(),
-    )
+    there = keys.drop_null().to_pylist()
+    digits = there if pa.types.is_binary(_plain(keys.type)) else map(_as_bytes, there)
+    held_out = keyed_uniforms(digits, "split", seed) < validation_share
+    sides = pa.array([TRAIN, VALIDATION]).take(pa.array(held_out.astype(np.int8)))
+    return pc.replace_with_mask(pa.nulls(len(keys), pa.string()), keys.is_valid(), sides)
 
 
-def later_rows(keys: Keys) -> npt.NDArray[np.bool_]:
-    """True for each row whose pair another row stands for.
-
-    Of rows with one key the keeper is the first in input order that was fetched, or the first
-    of all where none was. `keys` may be in any order, and `flag` is 1 for a fetched row.
-    """
-    order = np.lexsort((keys["row"], keys["unit"], keys["flag"] == 0, keys["low"], keys["high"]))
-    halves = keys[["high", "low"]][order]
-    later = np.zeros(len(keys), bool)
-    later[order[1:]] = halves[1:] == halves[:-1]
-    return later
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return pa.binary() if pa.types.is_fixed_size_binary(kind) else kind
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    """All rows of a table, of which there may be none."""
-    return pa.record_batch(
-        [column.combine_chunks() for column in table.columns], schema=table.schema
-    )
-
-
-def _split_of(key: bytes | int | None, validation_share: float, seed: int) -> str | None:
-    if key is None:
-        return None
-    digits = key if isinstance(key, bytes) else key.to_bytes(8, "little")
-    return VALIDATION if keyed_uniform(digits, "split", seed) < validation_share else TRAIN
-
-
-@dataclass(frozen=True, slots=True)
-class SignalUnit:
-    """A unit's pairs and signals: committed files of two stages."""
-
-    pairs: FileEntry
-    signals: FileEntry
-
-    @property
-    def index(self) -> int:
-        return self.pairs.index
-
-
-@dataclass(frozen=True, slots=True)
-class ScatterUnit:
-    """One unit's pair ids, scattered into buckets; the flag says that the picture is there."""
-
-    pairs_folder: str
-    folder: str
-    buckets: int
-
-    def output(self, item: FileEntry) -> Output:
-        key = make_key("scatter", str(self.buckets), item.sha256)
-        return Output(join.join_folder(self.folder), f"keys-{item.index:05d}-{key}.bin")
-
-    def rows(self, item: FileEntry) -> int:
-        return item.rows
-
-    def __call__(self, item: FileEntry) -> None:
-        pairs = read_table(self.pairs_folder, item, ("pair_id", "outcome"))
-        fetched = pc.equal(pairs["outcome"], OK).to_numpy().astype(np.uint8)
-        keys = join.make_keys(pairs["pair_id"].combine_chunks(), item.index, fetched)
-        commit_file(
-            self.output(item),
-            lambda sink: join.scatter(sink, keys, self.buckets),
-            Written(len(keys)),
-        )
-        progress.advance(item.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class FindDuplicates:
-    """One bucket's rows whose pair another row stands for, told to their units."""
-
-    folder: str
-    keys: tuple[Output, ...]
-
-    def output(self, item: int) -> Output:
-        key = make_key("duplicates", *(output.name for output in self.keys))
-        return Output(join.join_folder(self.folder), f"later-{item:05d}-{key}.bin")
-
-    def rows(self, item: int) -> int:
-        return 1
-
-    def __call__(self, item: int) -> None:
-        keys = join.gather(self.keys, item)
-        later = keys[later_rows(keys)]
-        commit_file(
-            self.output(item),
-            lambda sink: join.write_answers(sink, later, units=len(self.keys)),
-            Written(len(later)),
-        )
-        progress.advance(1)
+def _as_bytes(number: int) -> bytes:
+    return number.to_bytes(8, "little")
 
 
 @dataclass(frozen=True, slots=True)
 class DecideUnit:
     """One unit's decisions: a reason and a split per row."""
 
-    pairs_folder: str
-    signals_folder: str
-    folder: str
+    corpus: Corpus
     section: SelectSection
     section_sha256: str
-    duplicates: tuple[Output, ...]
+    exact: ExactPlan | None
+    near: NearPlan | None
 
     def output(self, item: SignalUnit) -> Output:
-        files = (item.pairs.sha256, item.signals.sha256, *(o.name for o in self.duplicates))
-        return unit_output(self.folder, item.index, self.section_sha256, *files)
+        plans = [plan.answers for plan in (self.exact, self.near) if plan is not None]
+        names = [output.name for answers in plans for output in answers]
+        files = (item.pairs.sha256, item.signals.sha256, self.corpus.key(item.index), *names)
+        return unit_output(self.corpus.folder, item.index, self.section_sha256, *files)
 
     def rows(self, item: SignalUnit) -> int:
         return item.pairs.rows
 
     def __call__(self, item: SignalUnit) -> None:
         watch = Stopwatch()
-        pairs = read_table(self.pairs_folder, item.pairs, ("pair_id", "outcome", "pixel_hash"))
-        signals = read_table(self.signals_folder, item.signals)
-        decisions = self._decide(pairs, signals, join.read_answers(self.duplicates, item.index))
+        decisions = self._decide(item)
         written = Written(
             len(decisions),
             count_outcomes(decisions["reason"]),
             count_outcomes(decisions["split"].drop_null()),
-            {"seconds": watch.seconds()},
+            read_side(self.corpus.verdicts[item.index]) | {"seconds": watch.seconds()},
         )
         commit_table(self.output(item), decisions, written)
         progress.advance(len(decisions))
 
-    def _decide(
-        self, pairs: pa.Table, signals: pa.Table, later: npt.NDArray[np.uint32]
-    ) -> pa.Table:
-        outcomes = np.array(pairs["outcome"].to_pylist(), object)
-        outcomes[later[outcomes[later] == OK]] = DUPLICATE_PAIR
-        reasons = apply_rules(signals, pa.array(outcomes, pa.string()), self.section.rules)
-        source = pairs if self.section.split_by == "pixel_hash" else signals
+    def _decide(self, item: SignalUnit) -> pa.Table:
+        reasons = self.corpus.read_reasons(item.index)
+        clustered = self._find_clusters(item, np.flatnonzero(pc.equal(reasons, KEPT).to_numpy()))
+        for reason, dropped in self._find_duplicates(item, clustered).items():
+            taken = pc.and_(pc.equal(reasons, KEPT), pa.array(dropped))
+            reasons = pc.if_else(taken, reason, reasons)
+        keys = pc.if_else(pc.equal(reasons, KEPT), self._read_keys(item, clustered), None)
         splits = assign_split(
-            source[self.section.split_by], self.section.validation_share, self.section.seed
+            keys.combine_chunks(), self.section.validation_share, self.section.seed
         )
-        kept = pc.equal(reasons, KEPT)
-        return pa.table(
-            {
-                "pair_id": pairs["pair_id"],
-                "reason": reasons,
-                "split": pc.if_else(kept, splits, pa.scalar(None, pa.string())),
-            }
+        pair_ids = self.corpus.read_pairs(item, "pair_id")["pair_id"]
+        return pa.table({"pair_id": pair_ids, "reason": reasons, "split": splits})
+
+    def _find_clusters(self, item: SignalUnit, rows: npt.NDArray[np.int64]) -> Clustered | None:
+        if self.near is None:
+            return None
+        hashes = self.corpus.read_signals(item, "phash")["phash"]
+        return self.near.read(item.index, hashes, rows)
+
+    def _find_duplicates(
+        self, item: SignalUnit, clustered: Clustered | None
+    ) -> dict[str, npt.NDArray[np.bool_]]:
+        """Rows that fall to a better copy, by reason, in the order in which a row takes one."""
+        found = {}
+        if self.exact is not None:
+            levels = self.exact.read(item.index, item.pairs.rows)
+            found = {f"duplicate_{name}": levels == n for n, name in enumerate(EXACT)}
+        near = self.section.near_duplicates
+        if clustered is not None and near is not None and near.action == "drop":
+            dropped = np.zeros(item.pairs.rows, bool)
+            dropped[clustered.rows[~clustered.keepers]] = True
+            found["near_duplicate"] = dropped
+        return found
+
+    def _read_keys(self, item: SignalUnit, clustered: Clustered | None) -> pa.ChunkedArray:
+        """Per row what must not straddle the split."""
+        if self.section.split_by == "pixel_hash":
+            return self.corpus.read_pairs(item, "pixel_hash")["pixel_hash"]
+        hashes = self.corpus.read_signals(item, "phash")["phash"]
+        if self.section.split_by == "phash" or clustered is None:
+            return hashes
+        inside = np.zeros(len(hashes), bool)
+        inside[clustered.rows] = True
+        names = pa.array(clustered.members["cluster"].astype(np.uint64))
+        return pa.chunked_array(
+            [pc.replace_with_mask(hashes.combine_chunks(), pa.array(inside), names)]
         )
 
 
 def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
-    """The select stage: find pairs that stand twice, then decide each unit."""
+    """The select stage: find pairs that stand twice, judge each unit, compare, decide, list."""
     pairs, signals = done["fetch"], done["score"]
+    section = build.recipe.select
     generation = Generation(
         stage="select",
         folder=build.folder("select"),
         recipe=build.recipe.to_dict(),
-        section_sha256=build.recipe.section_sha256("select"),
+        section_sha256=_hash_section(build),
         inputs={"pairs": hash_entries(pairs.files), "signals": hash_entries(signals.files)},
         packages=PACKAGES,
-    )
-    scatter = ScatterUnit(build.folder("fetch"), generation.folder, join.choose_buckets(pairs.rows))
-    find = FindDuplicates(generation.folder, tuple(map(scatter.output, pairs.files)))
-    buckets = tuple(range(scatter.buckets))
-    decide = DecideUnit(
-        build.folder("fetch"),
-        build.folder("score"),
-        generation.folder,
-        build.recipe.select,
-        generation.section_sha256,
-        tuple(map(find.output, buckets)),
     )
     units = tuple(
         SignalUnit(pair, signal) for pair, signal in zip(pairs.files, signals.files, strict=True)
     )
+    first, corpus = _plan_verdicts(build, generation, units)
+    exact = near = None
+    listing = Listing()
+    if section.exact_duplicates:
+        exact = plan_exact_duplicates(corpus, units, section.exact_duplicates)
+    if section.near_duplicates is not None:
+        near = plan_near_duplicates(corpus, units, section.near_duplicates.max_distance)
+        listing += plan_cluster_list(corpus, units, near, section.near_duplicates.max_distance)
+    decide = DecideUnit(corpus, section, generation.section_sha256, exact, near)
+    compare = tuple(step for plan in (exact, near) if plan is not None for step in plan.steps)
     return Job(
-        (
-            Step("Scatter Keys", scatter, pairs.files),
-            Step("Find Duplicates", find, buckets),
-            Step("Decide Rows", decide, units),
-        ),
+        (*first, *compare, Step("Decide Rows", decide, units), *listing.steps),
         PublishFiles(
             generation,
             tuple(map(decide.output, units)),
             {"": pairs.rows},
             REASONS,
+            copies=listing.copies,
+            facts=listing.facts,
             leftovers=(join.join_folder(generation.folder),),
         ),
     )
+
+
+def _hash_section(build: Build) -> str:
+    """What decides the stage's bytes besides its inputs: the recipe's section and its lists."""
+    lists = [hash_file(file) for file in build.recipe.select.optout_lists]
+    return make_digest(build.recipe.section_sha256("select"), *lists)
+
+
+def _plan_verdicts(
+    build: Build, generation: Generation, units: tuple[SignalUnit, ...]
+) -> tuple[tuple[Step, ...], Corpus]:
+    """The steps up to the rules' verdicts, and where those lie."""
+    fetched, section = build.folder("fetch"), build.recipe.select
+    entries = tuple(unit.pairs for unit in units)
+    twice = plan_pair_duplicates(fetched, generation.folder, entries)
+    captions = None
+    if any("caption_count" in rule.signals for rule in section.rules):
+        captions = plan_caption_counts(fetched, generation.folder, entries)
+    judge = JudgeUnit(
+        fetched,
+        build.folder("score"),
+        generation.folder,
+        section,
+        generation.section_sha256,
+        twice.answers,
+        captions,
+    )
+    steps = (*twice.steps, *(captions.steps if captions else ()), Step("Judge Rows", judge, units))
+    verdicts = tuple(map(judge.output, units))
+    return steps, Corpus(fetched, build.folder("score"), generation.folder, verdicts)

@@ -25,8 +25,8 @@ from pipelines.fetch_session import FetchSession
 from pipelines.imaging import StoredImage
 from pipelines.recipe import load_recipe
 from pipelines.score import score_pairs
-from pipelines.select_pairs import apply_rules
 from pipelines.sources import Source, make_rows_table, read_rows
+from pipelines.verdicts import apply_rules
 from pipelines.web.addresses import WEB_PORTS, AddressGuard
 from pipelines.web.settings import FetchSettings
 
@@ -120,7 +120,7 @@ def test_the_demo_keeps_about_three_quarters_and_drops_some_by_every_rule_but_le
     recipe = load_recipe("demo")
     names = [name for rule in recipe.select.rules for name in rule.signals]
     signals = score_pairs(fetched, {name: SIGNAL_TYPES[name] for name in names})
-    reasons = apply_rules(signals, fetched["outcome"].combine_chunks(), recipe.select.rules)
+    reasons = apply_rules(signals, fetched["outcome"].combine_chunks(), recipe.select.rules).reasons
     counts = Counter(reasons.to_pylist())
     assert 0.7 <= counts["kept"] / len(fetched) <= 0.8
     assert min(counts[r] for r in ("boilerplate", "language", "aspect_ratio", "short_side")) >= 10

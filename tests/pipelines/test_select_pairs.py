@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.join import KEY
-from pipelines.select_pairs import apply_rules, assign_split, later_rows
+from pipelines.pair_duplicates import later_rows
+from pipelines.select_pairs import assign_split
+from pipelines.verdicts import apply_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ RULES = (Above(5, "large"), Above(2, "middling"))
 
 def reasons_of(numbers, outcomes):
     signals = pa.table({"number": pa.array(numbers, pa.int64())})
-    return apply_rules(signals, pa.array(outcomes, pa.string()), RULES).to_pylist()
+    return apply_rules(signals, pa.array(outcomes, pa.string()), RULES).reasons.to_pylist()
 
 
 def test_the_first_rule_that_drops_a_row_gives_the_reason():
@@ -43,7 +45,7 @@ def test_what_ended_elsewhere_keeps_its_reason():
 
 def test_no_rules_keep_every_fetched_row():
     signals = pa.table({"number": [1, 2]})
-    reasons = apply_rules(signals, pa.array(["ok", "dns_failure"]), ())
+    reasons = apply_rules(signals, pa.array(["ok", "dns_failure"]), ()).reasons
     assert reasons.to_pylist() == ["kept", "dns_failure"]
 
 
@@ -53,7 +55,7 @@ def test_no_rows_have_no_reasons():
 
 def test_chunks_are_read_in_order():
     signals = pa.concat_tables([pa.table({"number": [1]}), pa.table({"number": [6, 3]})])
-    reasons = apply_rules(signals, pa.chunked_array([["ok", "ok"], ["ok"]]), RULES)
+    reasons = apply_rules(signals, pa.chunked_array([["ok", "ok"], ["ok"]]), RULES).reasons
     assert reasons.to_pylist() == ["kept", "large", "middling"]
 
 

@@ -5,7 +5,10 @@ counter-based generator, keyed by the pair and the purpose of the choice. Two ma
 that meet the same pair therefore draw the same numbers, in whatever order they work.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 
@@ -25,3 +28,10 @@ def keyed_uniform(key: bytes, purpose: str, seed: int = 0) -> float:
     """One number in [0, 1) for one purpose of one key: cheaper than a generator."""
     text = b"\0".join((key, purpose.encode(), str(seed).encode()))
     return xxhash.xxh3_64(text).intdigest() / 2**64
+
+
+def keyed_uniforms(keys: Iterable[bytes], purpose: str, seed: int = 0) -> npt.NDArray[np.float64]:
+    """`keyed_uniform` of each key, at half the cost."""
+    suffix = b"\0".join((b"", purpose.encode(), str(seed).encode()))
+    digest = xxhash.xxh3_64_intdigest
+    return np.array([digest(key + suffix) / 2**64 for key in keys], np.float64)
