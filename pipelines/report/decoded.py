@@ -22,7 +22,7 @@ from pipelines.report.examples import (
     load_rows,
     rank_rows,
 )
-from pipelines.report.pictures import encode_jpeg
+from pipelines.report.pictures import shrink_jpeg
 from tokens.crops import centre_crop
 from tokens.manifest import KEPT, FileEntry, Manifest, join_url, read_table
 from tokens.pixels import read_stored
@@ -130,6 +130,6 @@ def make_decoded(
         pair_id=row["pair_id"].hex(),
         caption=row["caption"],
         split=series.partition("/")[0],
-        original=encode_jpeg(centre_crop(read_stored(row["image"]), side_px)),
-        decoded=encode_jpeg(pixels),
+        original=shrink_jpeg(centre_crop(read_stored(row["image"]), side_px)),
+        decoded=shrink_jpeg(pixels),
     )

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.report.pictures import make_thumbnail
+from pipelines.report.reading import read_some
 from tokens.draw import keyed_uniform
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
@@ -44,7 +45,7 @@ class Example:
     """Of the picture as it came, pixels; None where there is no picture."""
     height: int | None
     thumbnail: bytes
-    """JPEG; empty where there is no picture."""
+    """JPEG of at most THUMBNAIL_BYTES; empty where there is no picture."""
     signal: str = ""
     """What decided, where the reason alone does not say: a header, a rule, a server's words."""
 
@@ -115,7 +116,7 @@ def load_rows(
     found: dict[Place, dict[str, Any]] = {}
     for entry in pairs.files:
         if wanted := by_unit.get(entry.index):
-            table = read_table(join_url(directory, "pairs"), entry, COLUMNS)
+            table = read_some(join_url(directory, "pairs"), entry, COLUMNS)
             rows = table.take(pa.array([place.row for place in wanted])).to_pylist()
             found |= dict(zip(wanted, rows, strict=True))
     return found
@@ -129,5 +130,5 @@ def make_example(row: Mapping[str, Any]) -> Example:
         width=row["original_width"],
         height=row["original_height"],
         thumbnail=make_thumbnail(row["image"]) if row["image"] else b"",
-        signal=row["signal"] or "",
+        signal=row.get("signal") or "",
     )

@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from filters.filter import Filter
 from pipelines.ledger import FETCH_OUTCOMES, OK, REASONS
+from pipelines.recipe import read_recipe
+from pipelines.report.eval_overlap import EvalOverlap, show_eval_overlap
 from pipelines.report.examples import Example, draw_places, load_examples
 from pipelines.report.meanings import explain
-from pipelines.report.stages import StageFigures, describe_stages, find_current, read_stages
+from pipelines.report.near_duplicates import NearDuplicates, show_near_duplicates
+from pipelines.report.sample_figures import SampleFigures, measure_sample
+from pipelines.report.sides import Meeting, RuleFigures, count_meetings, measure_rules
+from pipelines.report.source_figures import SourceFigures, list_sources
+from pipelines.report.stages import (
+    StageFigures,
+    describe_stages,
+    find_current,
+    read_all_sides,
+    read_stages,
+)
 from pipelines.report.token_figures import TokenFigures, measure_tokens
 from tokens.manifest import KEPT, Manifest
 
@@ -47,9 +60,17 @@ class Figures:
     scored: int | None
     kept: int | None
     splits: dict[str, int]
+    sources: tuple[SourceFigures, ...]
+    """Empty where the build is older than the list of sources in its rows' manifest."""
     reasons: tuple[Reason, ...]
     survivors: tuple[Example, ...]
     """Some of the kept pairs, or of the fetched ones before select."""
+    rules: tuple[RuleFigures, ...]
+    """In the recipe's order; empty before select, or where another version wrote the recipe."""
+    meetings: tuple[Meeting, ...]
+    sample: SampleFigures | None
+    near_duplicates: NearDuplicates | None
+    eval_overlap: EvalOverlap | None
     tokens: TokenFigures | None
 
     @property
@@ -86,23 +107,46 @@ def collect_figures(directory: str) -> Figures:
     examples = load_examples(directory, pairs, draw_places(directory, decided))
     fetched = pairs.counts.get(OK, 0)
     recipe = list(current.values())[-1].recipe
+    sides = read_all_sides(directory, found)
+    rules = read_rules(decisions.recipe) if decisions else ()
+    token_figures = (
+        measure_tokens(directory, pairs, decisions, tokens) if decisions and tokens else None
+    )
     return Figures(
         corpus=directory.rstrip("/").rpartition("/")[2],
         recipe=recipe,
         recipe_sha256=hash_recipe(recipe),
-        stages=describe_stages(directory, found, current),
+        stages=describe_stages(found, current, sides),
         read=read,
         waiting=max(0, read - pairs.rows),
         fetched=fetched,
         scored=fetched if "score" in current else None,
         kept=decisions.counts.get(KEPT, 0) if decisions else None,
         splits=decisions.splits if decisions else {},
+        sources=list_sources(
+            found.get("read"),
+            pairs,
+            decisions,
+            tokens,
+            token_figures.tokens_per_row if token_figures else 0,
+        ),
         reasons=tuple(list_reasons(decided, recipe, examples)),
         survivors=examples.get(KEPT if decisions else OK, ()),
-        tokens=measure_tokens(directory, pairs, decisions, tokens)
-        if decisions and tokens
-        else None,
+        rules=measure_rules(rules, decided.counts, sides.get("select", ()), sides.get("score", ())),
+        meetings=count_meetings(sides.get("select", ())) if decisions else (),
+        sample=measure_sample(directory, current, rules),
+        near_duplicates=show_near_duplicates(directory, pairs, decisions) if decisions else None,
+        eval_overlap=show_eval_overlap(directory, pairs, decisions) if decisions else None,
+        tokens=token_figures,
     )
+
+
+def read_rules(recipe: Mapping[str, Any]) -> tuple[Filter, ...]:
+    """The rules of a manifest's recipe; none where this version cannot read it."""
+    try:
+        return read_recipe(recipe).select.rules
+    except ValueError:
+        return ()
 
 
 def list_reasons(

@@ -9,7 +9,13 @@ from typing import Any
 from pipelines.report.decoded import Decoded
 from pipelines.report.examples import Example
 from pipelines.report.figures import Reason
-from pipelines.report.words import escape, shorten, show_caption, show_count
+from pipelines.report.words import (
+    MAX_ORIGIN_BYTES,
+    escape,
+    escape_within,
+    show_caption,
+    show_count,
+)
 
 
 def render_reason(reason: Reason, is_open: bool) -> str:
@@ -35,23 +41,28 @@ def _mark_code(text: str) -> str:
 
 
 def render_gallery(examples: Sequence[Example]) -> str:
-    return f'<ul class="gallery">{"".join(map(_render_example, examples))}</ul>'
+    return f'<ul class="gallery">{"".join(f"<li>{render_example(e)}</li>" for e in examples)}</ul>'
 
 
-def _render_example(example: Example) -> str:
+def render_example(example: Example, note: str = "") -> str:
+    """A picture over its caption, its size and, in HTML, a note."""
     size = f"{example.width} \u00d7 {example.height}" if example.thumbnail else ""
-    signal = f'<bdi dir="auto">{escape(shorten(example.signal))}</bdi>' if example.signal else ""
+    signal = f'<bdi dir="auto">{_origin(example.signal)}</bdi>' if example.signal else ""
     return (
-        f'<li><figure title="{escape(shorten(example.url))}">{_render_picture(example)}'
-        f"<figcaption>{show_caption(example.caption)}"
-        f'<div class="soft">{size}{signal}</div></figcaption></figure></li>'
+        f'<figure title="{_origin(example.url)}">{_render_picture(example)}'
+        f"<figcaption>{note}{show_caption(example.caption)}"
+        f'<div class="soft">{size}{signal}</div></figcaption></figure>'
     )
+
+
+def _origin(text: str) -> str:
+    return escape_within(text, MAX_ORIGIN_BYTES)
 
 
 def _render_picture(example: Example) -> str:
     if example.thumbnail:
-        return f'<div class="picture">{_image(example.thumbnail)}</div>'
-    return f'<div class="picture nothing"><code>{escape(shorten(example.url))}</code></div>'
+        return f'<div class="picture">{render_image(example.thumbnail)}</div>'
+    return f'<div class="picture nothing"><code>{_origin(example.url)}</code></div>'
 
 
 def render_decoded(pairs: Sequence[Decoded]) -> str:
@@ -62,14 +73,14 @@ def render_decoded(pairs: Sequence[Decoded]) -> str:
 def _render_twins(pair: Decoded) -> str:
     return (
         '<li><figure><div class="twins">'
-        f'<div class="picture">{_image(pair.original, "stored picture")}</div>'
-        f'<div class="picture">{_image(pair.decoded, "decoded codes")}</div></div>'
+        f'<div class="picture">{render_image(pair.original, "stored picture")}</div>'
+        f'<div class="picture">{render_image(pair.decoded, "decoded codes")}</div></div>'
         f"<figcaption>{show_caption(pair.caption)} "
         f'<span class="soft">{escape(pair.split)}</span></figcaption></figure></li>'
     )
 
 
-def _image(data: bytes, alt: str = "") -> str:
+def render_image(data: bytes, alt: str = "") -> str:
     """A picture within the page; where its caption stands beside it, it needs no other words."""
     encoded = base64.b64encode(data).decode()
     return f'<img alt="{alt}" loading="lazy" src="data:image/jpeg;base64,{encoded}">'

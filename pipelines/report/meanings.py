@@ -50,7 +50,11 @@ OUTCOMES: Mapping[str, str] = {
     "blocklist_hit": "The picture is on a block list.",
     "internal_error": "Our own fault.",
     "duplicate_pair": "The same URL with the same caption stands in another row.",
+    "duplicate_bytes": "The same file was fetched for a row that is kept.",
+    "duplicate_pixels": "A kept picture has the same pixels.",
+    "duplicate_phash_caption": "A kept picture has the same perceptual hash and the same caption.",
     "near_duplicate": "Another kept picture looks almost the same.",
+    "semantic_duplicate": "A kept picture shows the same thing, by their CLIP embeddings.",
     "eval_overlap": "The picture belongs to an evaluation set.",
 }
 

@@ -1,28 +1,67 @@
-"""The report as one HTML file: every figure of a corpus, nothing to load, no script."""
+"""The report as one HTML file: every figure of a corpus, nothing to load.
 
+Its one script moves the sliders. The page says by a hash that it is the only one that may run,
+and shows everything else without it.
+"""
+
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from importlib.resources import files
 from string import Template
 
 from pipelines.report.charts import render_funnel
+from pipelines.report.duplicate_section import render_eval_overlap, render_near_duplicates
 from pipelines.report.figures import Figures
 from pipelines.report.galleries import render_gallery, render_reason
+from pipelines.report.kind_section import render_kinds
+from pipelines.report.rule_section import render_rules
+from pipelines.report.source_section import render_sources
 from pipelines.report.stages import BUILT, StageFigures
+from pipelines.report.threshold_section import make_data, render_thresholds
 from pipelines.report.token_section import render_tokens
 from pipelines.report.words import escape, show_bytes, show_count, show_seconds
 
 OPEN_REASONS = 3
 """The largest reasons are shown open: they are what a recipe is judged by."""
+MAX_PAGE_BYTES = 16_000_000
+"""No page is larger, whatever is in the corpus: a picture takes at most 11 kB as base64 and its
+texts 6 kB, every reason shows 12 rows, and half of the reasons have pictures. Most take 0.5 to
+3 MB."""
 
 
 def render_page(figures: Figures) -> str:
     """The whole file."""
+    script = _read("page.js") if has_sliders(figures) else ""
     return Template(_read("page.html")).substitute(
+        policy=make_policy(script),
         title=escape(f"{figures.corpus}: where every row went"),
         style=_read("page.css"),
         header=render_header(figures),
         body="\n".join(render_sections(figures)),
+        script=render_script(figures, script),
+    )
+
+
+def has_sliders(figures: Figures) -> bool:
+    return figures.sample is not None and bool(figures.sample.distributions)
+
+
+def make_policy(script: str) -> str:
+    """The page's content security policy: nothing may be loaded, and only this script may run."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"; script-src 'sha256-{digest}'" if script else ""
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}"
+
+
+def render_script(figures: Figures, script: str) -> str:
+    """What the script reads, then the script."""
+    if not script or figures.sample is None:
+        return ""
+    data = make_data(figures.sample.what_if)
+    return (
+        f'<script type="application/json" id="what-if">{data}</script>\n<script>{script}</script>'
     )
 
 
@@ -31,15 +70,22 @@ def _read(name: str) -> str:
 
 
 def render_header(figures: Figures) -> str:
-    links = {"funnel": "Funnel", "dropped": "Dropped", "kept": "Kept", "tokens": "Tokens"}
-    links |= {"stages": "Stages", "recipe": "Recipe"}
     return (
         f'<h1><bdi dir="auto">{escape(figures.corpus)}</bdi></h1>'
         f'<p class="soft">Recipe <code>{figures.recipe_sha256}</code></p>'
         f'<nav aria-label="Sections">'
-        + "".join(f'<a href="#{name}">{title}</a>' for name, title in links.items())
+        + "".join(f'<a href="#{name}">{title}</a>' for name, title in list_links(figures).items())
         + f'</nav><ul class="tiles">{"".join(render_tiles(figures))}</ul>'
     )
+
+
+def list_links(figures: Figures) -> dict[str, str]:
+    """What the page is made of: sections that a build may lack are named where it has them."""
+    links = {"funnel": "Funnel", "rules": "Rules", "thresholds": "Thresholds", "dropped": "Dropped"}
+    links |= {"near_duplicates": "Near duplicates"} if figures.near_duplicates else {}
+    links |= {"evaluation": "Evaluation sets"} if figures.eval_overlap else {}
+    links |= {"kinds": "Kinds", "kept": "Kept", "tokens": "Tokens", "stages": "Stages"}
+    return links | {"recipe": "Recipe"}
 
 
 def render_tiles(figures: Figures) -> Iterator[str]:
@@ -61,13 +107,27 @@ def _tile(figure: str, words: str) -> str:
 
 def render_sections(figures: Figures) -> Iterator[str]:
     survivors = "fetched" if figures.kept is None else "kept"
-    yield _section("funnel", "From rows to tokens", render_funnel(figures) + render_books(figures))
+    funnel = render_funnel(figures) + render_books(figures) + render_sources(figures.sources)
+    yield _section("funnel", "From rows to tokens", funnel)
+    yield _section("rules", "What each rule does", render_rules(figures))
+    yield _section("thresholds", "Signals and thresholds", render_thresholds(figures.sample))
     yield _section("dropped", "Why rows were dropped", render_reasons(figures))
+    yield from render_likenesses(figures)
+    yield _section("kinds", "Languages and sizes", render_kinds(figures.sample))
     yield _section("kept", f"Some of the {survivors} pairs", render_gallery(figures.survivors))
     yield _section("tokens", "Tokens", render_tokens(figures.tokens))
     yield _section("stages", "Stages", render_stages(figures))
     recipe = json.dumps(figures.recipe, indent=1, sort_keys=True, ensure_ascii=False)
     yield _section("recipe", "Recipe", f'<pre tabindex="0"><code>{escape(recipe)}</code></pre>')
+
+
+def render_likenesses(figures: Figures) -> Iterator[str]:
+    if figures.near_duplicates:
+        body = render_near_duplicates(figures.near_duplicates)
+        yield _section("near_duplicates", "Near duplicates", body)
+    if figures.eval_overlap:
+        body = render_eval_overlap(figures.eval_overlap)
+        yield _section("evaluation", "Overlap with evaluation sets", body)
 
 
 def _section(name: str, title: str, body: str) -> str:

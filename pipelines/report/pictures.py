@@ -1,4 +1,4 @@
-"""Small JPEGs for a page."""
+"""Small JPEGs for a page, none larger than a page can bear."""
 
 import cv2
 import numpy as np
@@ -7,20 +7,33 @@ import numpy.typing as npt
 from tokens.pixels import read_stored
 
 THUMBNAIL_SIDE_PX = 160
-QUALITY = 82
+THUMBNAIL_BYTES = 8_000
+DECODED_SIDE_PX = 256
+DECODED_BYTES = 20_000
+QUALITIES = (82, 65, 45, 25, 10, 1)
+"""Tried in this order until the file is small enough; a photograph is at the first."""
 
 
 def make_thumbnail(stored: bytes) -> bytes:
-    """A stored picture as a JPEG of at most THUMBNAIL_SIDE_PX a side, never enlarged."""
-    pixels = read_stored(stored)
+    """A stored picture as a JPEG of at most THUMBNAIL_SIDE_PX a side and THUMBNAIL_BYTES."""
+    return shrink_jpeg(read_stored(stored), THUMBNAIL_SIDE_PX, THUMBNAIL_BYTES)
+
+
+def shrink_jpeg(
+    pixels: npt.NDArray[np.uint8],
+    most_side_px: int = DECODED_SIDE_PX,
+    most_bytes: int = DECODED_BYTES,
+) -> bytes:
+    """RGB pixels (height, width, 3) as a JPEG file, shrunk to fit and never enlarged."""
     height, width = pixels.shape[:2]
-    scale = min(1.0, THUMBNAIL_SIDE_PX / max(height, width))
+    scale = min(1.0, most_side_px / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return encode_jpeg(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    small = pixels if scale == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    files = (encode_jpeg(small, quality) for quality in QUALITIES)
+    return next((file for file in files if len(file) <= most_bytes), b"")
 
 
-def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """RGB pixels (height, width, 3) as a JPEG file."""
-    done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
+    done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done, pixels.shape
     return bytes(data)

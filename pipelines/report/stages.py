@@ -1,14 +1,12 @@
 """Which stages of a build are there, what they were made of, and what they took."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import fsspec
-
 from pipelines.commit import current_manifest, hash_entries
 from pipelines.corpus import FOLDERS as STAGE_FOLDERS
-from tokens.manifest import FileEntry, Manifest, join_url
+from pipelines.report.sides import Side, read_sides, sum_seconds
+from tokens.manifest import Manifest, join_url
 
 BUILT, NOT_BUILT, OUT_OF_DATE = "built", "not built", "out of date"
 
@@ -70,12 +68,22 @@ def find_current(manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
     return current
 
 
+def read_all_sides(directory: str, found: Mapping[str, Manifest]) -> dict[str, list[Side]]:
+    """What the records of each stage's files tell."""
+    return {
+        stage: read_sides(join_url(directory, FOLDERS[stage]), manifest.files)
+        for stage, manifest in found.items()
+    }
+
+
 def describe_stages(
-    directory: str, found: Mapping[str, Manifest], current: Mapping[str, Manifest]
+    found: Mapping[str, Manifest],
+    current: Mapping[str, Manifest],
+    sides: Mapping[str, Sequence[Side]],
 ) -> tuple[StageFigures, ...]:
     """A line for every stage, built or not."""
     return tuple(
-        _describe_stage(directory, stage, found[stage], stage in current)
+        _describe_stage(stage, found[stage], stage in current, sum_seconds(sides[stage]))
         if stage in found
         else StageFigures(stage, FOLDERS[stage], NOT_BUILT)
         for stage in FOLDERS
@@ -83,7 +91,7 @@ def describe_stages(
 
 
 def _describe_stage(
-    directory: str, stage: str, manifest: Manifest, is_current: bool
+    stage: str, manifest: Manifest, is_current: bool, worker_seconds: float | None
 ) -> StageFigures:
     return StageFigures(
         name=stage,
@@ -92,16 +100,5 @@ def _describe_stage(
         rows=manifest.rows,
         files=len(manifest.files),
         bytes=manifest.bytes,
-        worker_seconds=sum_seconds(join_url(directory, FOLDERS[stage]), manifest.files),
+        worker_seconds=worker_seconds,
     )
-
-
-def sum_seconds(folder: str, entries: Sequence[FileEntry]) -> float | None:
-    """Seconds that the records beside the files tell, or None where none of them does."""
-    if not entries:
-        return None
-    filesystem, path = fsspec.url_to_fs(folder)
-    records = filesystem.cat([join_url(path, f"{e.name}.json") for e in entries], on_error="omit")
-    sides = (json.loads(records[name]).get("side", {}) for name in sorted(records))
-    seconds = [side["seconds"] for side in sides if "seconds" in side]
-    return round(sum(seconds), 3) if seconds else None

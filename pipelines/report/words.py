@@ -7,14 +7,17 @@ element of its own that keeps its direction to itself.
 
 import html
 import re
+from itertools import accumulate
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """What HTML forbids, apart from tab and line feed."""
 CLIP_CHARS = 120
 """A longer caption is cut by the page's style and can be opened."""
 BYTE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
-MAX_CHARS = 4_000
-"""No more of a caption is shown at all."""
+MAX_CAPTION_BYTES = 3_000
+"""Of a caption as it stands in the page, escaped; no more of it is shown at all."""
+MAX_ORIGIN_BYTES = 600
+"""Of a URL, or of what a server said."""
 
 
 def escape(text: str) -> str:
@@ -30,17 +33,37 @@ def show_caption(caption: str) -> str:
         return f'<bdi dir="auto">{escape(caption)}</bdi>'
     return (
         f'<bdi dir="auto" class="clip">{escape(caption[: 2 * CLIP_CHARS])}</bdi>'
-        f"<details><summary>all {show_count(len(caption))} characters</summary>"
-        f'<bdi dir="auto"><div class="whole">{escape(shorten(caption))}</div></bdi></details>'
+        f"<details><summary>{_tell_length(caption)}</summary>"
+        f'<bdi dir="auto"><div class="whole">{escape_within(caption)}</div></bdi></details>'
     )
 
 
-def shorten(text: str) -> str:
-    return text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " \u2026"
+def _tell_length(caption: str) -> str:
+    shown = len(cut_to_bytes(caption, MAX_CAPTION_BYTES))
+    first = "all" if shown == len(caption) else f"first {show_count(shown)} of"
+    return f"{first} {show_count(len(caption))} characters"
+
+
+def escape_within(text: str, most_bytes: int = MAX_CAPTION_BYTES) -> str:
+    """Escaped text of so many bytes at most; where some is left out, it ends in an ellipsis."""
+    cut = cut_to_bytes(text, most_bytes)
+    return escape(cut) + (" \u2026" if len(cut) < len(text) else "")
+
+
+def cut_to_bytes(text: str, most_bytes: int) -> str:
+    """As much of a text's beginning as takes so many bytes, escaped, in UTF-8."""
+    beginning = text[:most_bytes]
+    sizes = accumulate(len(escape(char).encode()) for char in beginning)
+    return beginning[: sum(size <= most_bytes for size in sizes)]
 
 
 def show_count(number: int) -> str:
     return f"{number:,}"
+
+
+def show_number(number: float) -> str:
+    """A value of a scale in three digits: 0.25, 12.5, 1,230."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def show_share(part: int, whole: int) -> str:
