@@ -90,4 +90,5 @@ def _smear(pixels: Pixels, sigma_px: float) -> Pixels:
         sigma_px / step,
         borderType=cv2.BORDER_REPLICATE,
     )
-    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+    wide: Pixels = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+    return wide

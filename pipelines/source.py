@@ -95,6 +95,8 @@ class Source:
                 "(.gz, .bz2, .xz and .zst may follow those of tables); rename the file after what "
                 "it holds, or name its --dialect"
             )
+        if ending == "tar" and name != self.url:
+            raise ValueError(f"{self.url} is a packed tar, whose members have no place: unpack it")
         return FORMATS[ending]
 
     @property

@@ -5,6 +5,7 @@ one. A member is known by where its header begins, so that a name can do no harm
 of a million is read by one seek (POSIX.1-2017, pax, "ustar Interchange Format").
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
@@ -19,6 +20,8 @@ PAX_HEADER, GNU_LONG_NAME = b"x", b"L"
 MAX_HEADER_BYTES = 1 << 16
 """A longer extension header holds no file's name."""
 PAX_PATH = re.compile(rb"[0-9]+ path=([^\n]*)\n")
+
+logger = logging.getLogger(__name__)
 
 
 class Member(NamedTuple):
@@ -40,7 +43,7 @@ class Header(NamedTuple):
 
 
 def walk_tar(file: IO[bytes], where: str) -> Iterator[Member]:
-    """Every plain file, in order, up to the end mark or the end of the file.
+    """Every plain file, in order, up to the end mark, or with a warning to the file's end.
 
     Raises:
         ValueError: what should be a header is none; names the place.
@@ -59,6 +62,7 @@ def walk_tar(file: IO[bytes], where: str) -> Iterator[Member]:
         position += BLOCK_BYTES * (1 + -(-header.size // BLOCK_BYTES))
     if block or position == 0:
         raise ValueError(f"{where} is no tar, or damaged: it ends at byte {position + len(block)}")
+    logger.warning("%s has no end mark: members may be missing behind byte %d", where, position)
 
 
 def read_header(block: bytes) -> Header | None:

@@ -304,7 +304,9 @@ def test_a_packed_table_is_read_like_a_plain_one(
     assert row.caption in (b"a", "a")
 
 
-def test_a_zstd_table_of_several_frames_is_read_whole_and_half_a_one_refused(tmp_path: Path) -> None:
+def test_a_zstd_table_of_several_frames_is_read_whole_and_half_a_one_refused(
+    tmp_path: Path,
+) -> None:
     pack = zstandard.ZstdCompressor().compress
     frames = pack(b"url,caption\nhttp://a/,a\n") + pack(b"http://b/,b\n")
     (tmp_path / "a.csv.zst").write_bytes(frames)
