@@ -1,7 +1,7 @@
 """Drop pictures that were compressed so far that blocks show."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from filters.bounds import Between, check_fields
 class JpegQuality:
     """The picture was fetched as a JPEG whose quality is below `min_quality`.
 
-    A picture in another format has no such quality and is kept; so is a JPEG that does not tell.
+    A picture in another format has no such quality; the recipe says what becomes of it.
     """
 
     reason: ClassVar[str] = "jpeg_quality"
@@ -21,11 +21,15 @@ class JpegQuality:
 
     min_quality: Annotated[int, Between(1, 100)] = 50
     """On libjpeg's scale of 1 to 100, itself allowed (ours; libjpeg's own default is 75)."""
+    other_formats: Literal["keep", "drop"] = "keep"
+    """What becomes of PNG, WebP and GIF (Sharma et al. 2018, section 3, keep JPEG alone)."""
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     def __call__(self, signals: pa.RecordBatch) -> np.ndarray:
-        quality = signals["jpeg_quality"].fill_null(100).to_numpy()
+        quality = signals["jpeg_quality"].to_numpy(zero_copy_only=False)
+        is_jpeg = signals["jpeg_quality"].is_valid().to_numpy(zero_copy_only=False)
         fetched = signals["body_bytes"].is_valid().to_numpy(zero_copy_only=False)
-        return np.asarray(~(fetched & (quality >= self.min_quality)))
+        spared = ~is_jpeg & (self.other_formats == "keep")
+        return np.asarray(~(fetched & (spared | (is_jpeg & (quality >= self.min_quality)))))

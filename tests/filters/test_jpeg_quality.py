@@ -26,6 +26,12 @@ def test_drops(one_row, jpeg_quality, body_bytes):
     assert RULE(one_row(jpeg_quality=jpeg_quality, body_bytes=body_bytes)).tolist() == [True]
 
 
+@pytest.mark.parametrize(("jpeg_quality", "dropped"), [(None, True), (1, False)])
+def test_drops_other_formats_where_the_recipe_wants_jpegs_alone(one_row, jpeg_quality, dropped):
+    rule = JpegQuality(min_quality=1, other_formats="drop")
+    assert rule(one_row(jpeg_quality=jpeg_quality, body_bytes=9_000)).tolist() == [dropped]
+
+
 def test_refuses_no_quality():
     with pytest.raises(ValueError, match="min_quality is 0; give a number from 1 to 100"):
         JpegQuality(min_quality=0)

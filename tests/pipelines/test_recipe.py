@@ -49,7 +49,9 @@ def test_a_file_of_ones_own_goes_before_a_bundled_recipe(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["dale", "nowhere/dalle.toml", "/", "recipes"])
 def test_an_unknown_name_is_answered_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=f"recipe '{name}' is no TOML file .* dalle, demo"):
+    with pytest.raises(
+        ValueError, match=f"recipe '{name}' is no TOML file .* dalle, datacomp-basic, demo"
+    ):
         load_recipe(name)
 
 
