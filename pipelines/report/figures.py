@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from filters.filter import Filter
-from pipelines.ledger import FETCH_OUTCOMES, OK, REASONS
+from pipelines.ledger import DUPLICATE_PAIR, FETCH_OUTCOMES, OK, REASONS
 from pipelines.recipe import read_recipe
 from pipelines.report.eval_overlap import EvalOverlap, show_eval_overlap
 from pipelines.report.examples import Example, draw_places, load_examples
@@ -26,9 +26,9 @@ from pipelines.report.stages import (
 from pipelines.report.token_figures import TokenFigures, measure_tokens
 from tokens.manifest import KEPT, Manifest
 
+EVAL_OVERLAP = "eval_overlap"
 DROPPED_BY = dict.fromkeys(REASONS, "select") | dict.fromkeys(FETCH_OUTCOMES, "fetch")
-"""The stage that a reason belongs to; the order of the tables."""
-ORDER = (*FETCH_OUTCOMES, *REASONS)
+"""The stage that a reason belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ def read_rules(recipe: Mapping[str, Any]) -> tuple[Filter, ...]:
 def list_reasons(
     decided: Manifest, recipe: Mapping[str, Any], examples: Mapping[str, tuple[Example, ...]]
 ) -> list[Reason]:
-    """Every reason that dropped a row, in the ledger's order."""
+    """Every reason that dropped a row, in the order in which a row meets them."""
     rules = {rule["filter"]: rule for rule in recipe.get("select", {}).get("rules", ())}
-    dropped = sorted(set(decided.counts) - {OK, KEPT}, key=ORDER.index)
+    dropped = sorted(set(decided.counts) - {OK, KEPT}, key=order_reasons(rules).index)
     return [
         Reason(
             name=name,
@@ -166,6 +166,11 @@ def list_reasons(
         )
         for name in dropped
     ]
+
+
+def order_reasons(rules: Iterable[str]) -> list[str]:
+    """All reasons: those of fetch, the recipe's rules in its order, then comparisons."""
+    return list(dict.fromkeys((*FETCH_OUTCOMES, DUPLICATE_PAIR, *rules, EVAL_OVERLAP, *REASONS)))
 
 
 def hash_recipe(recipe: Mapping[str, Any]) -> str:

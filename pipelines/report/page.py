@@ -107,7 +107,8 @@ def _tile(figure: str, words: str) -> str:
 
 def render_sections(figures: Figures) -> Iterator[str]:
     survivors = "fetched" if figures.kept is None else "kept"
-    funnel = render_funnel(figures) + render_books(figures) + render_sources(figures.sources)
+    sources = render_sources(figures.sources, [reason.name for reason in figures.reasons])
+    funnel = render_funnel(figures) + render_books(figures) + sources
     yield _section("funnel", "From rows to tokens", funnel)
     yield _section("rules", "What each rule does", render_rules(figures))
     yield _section("thresholds", "Signals and thresholds", render_thresholds(figures.sample))

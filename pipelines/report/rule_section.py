@@ -77,7 +77,8 @@ def render_meetings(rules: Sequence[RuleFigures], meetings: Sequence[Meeting]) -
     ]
     return (
         "<h3>Which rules drop the same rows</h3><p>Of the rows that the rule at the left drops, "
-        "so many are dropped by the numbered one as well; the darker, the greater their share.</p>"
+        "so many are dropped by the numbered one as well; the stronger the colour, the greater "
+        "their share.</p>"
         + render_table("Rules that drop the same rows", ("rule", *numbers), rows).replace(
             'class="table"', 'class="table matrix"'
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.ledger import FETCH_OUTCOMES, OK
+from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.report.reading import read_some
 from tokens.draw import keyed_uniform
 from tokens.manifest import FileEntry, Manifest, join_url
@@ -65,7 +65,11 @@ def draw_sample(
     return Sample(
         signals=_one_batch(table.drop_columns(["pair_id", "reason"])),
         reasons=np.array(table["reason"].to_pylist(), object),
-        fetched=manifests["fetch"].counts.get(OK, 0),
+        fetched=sum(
+            rows
+            for reason, rows in manifests["select"].counts.items()
+            if reason not in FETCH_OUTCOMES
+        ),
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from pipelines.report.figures import ORDER
 from pipelines.report.source_figures import SourceFigures
 from pipelines.report.tables import count_or_unknown, render_table
 from pipelines.report.words import escape, escape_within, show_count
@@ -10,8 +9,12 @@ from pipelines.report.words import escape, escape_within, show_count
 MAX_NAME_BYTES = 120
 
 
-def render_sources(sources: Sequence[SourceFigures]) -> str:
-    """Steps and reasons from top to bottom, a column a source; nothing where there is one."""
+def render_sources(sources: Sequence[SourceFigures], reasons: Sequence[str]) -> str:
+    """Steps and reasons from top to bottom, a column a source; nothing where there is one.
+
+    Args:
+        reasons: all that dropped a row, in the order to show them.
+    """
     if len(sources) < 2:
         return ""
     heads = ("of each source", *map(_name, sources))
@@ -19,7 +22,7 @@ def render_sources(sources: Sequence[SourceFigures]) -> str:
         *(_told_row(title, [getattr(s, field) for s in sources]) for title, field in TOLD.items()),
         _count_row("<b>read</b>", [source.read for source in sources]),
         _count_row("<b>fetched</b>", [source.fetched for source in sources]),
-        *(_reason_row(reason, sources) for reason in _list_reasons(sources)),
+        *(_reason_row(reason, sources) for reason in reasons),
         _count_row("<b>kept</b>", [source.kept for source in sources]),
         _count_row("<b>tokens</b>", [source.tokens for source in sources]),
     ]
@@ -39,10 +42,6 @@ def _told_row(title: str, values: Sequence[str]) -> tuple[str, ...]:
 
 def _count_row(title: str, counts: Sequence[int | None]) -> tuple[str, ...]:
     return title, *map(count_or_unknown, counts)
-
-
-def _list_reasons(sources: Sequence[SourceFigures]) -> list[str]:
-    return sorted({reason for source in sources for reason in source.dropped}, key=ORDER.index)
 
 
 def _reason_row(reason: str, sources: Sequence[SourceFigures]) -> tuple[str, ...]:
