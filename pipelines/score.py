@@ -36,6 +36,8 @@ from tokens.pixels import read_stored
 PAIR_COLUMNS = ("pair_id", "caption", "image", "original_width", "original_height", *OF_BODY)
 """What `score_pairs` reads of a unit's pairs."""
 
+Pixels = npt.NDArray[np.uint8]
+
 PACKAGES = ("cld3-py", "numpy", "opencv-python-headless", "pyarrow", "pycld2", "xxhash")
 
 
@@ -114,18 +116,24 @@ def _measure_pictures(
     if not single and not batched:
         return {}
     present = pairs["image"].is_valid().to_numpy()
+    complete = present & pairs["caption"].is_valid().to_numpy()
     kinds = [column for signal in (*single, *batched) for column in signal.columns]
     values: dict[str, list[Any]] = {name: [] for name, _ in kinds}
     for captions, pictures in _read_batches(pairs.filter(pairs["image"].is_valid())):
         for picture in pictures:
             for signal in single:
                 _extend(values, signal, [[value] for value in clock.measure(signal, picture)])
-        for signal in batched:
-            _extend(values, signal, clock.measure(signal, captions, pictures))
-    return {name: _spread(_join(values[name], kind), present) for name, kind in kinds}
+        whole = [pair for pair in zip(captions, pictures, strict=True) if pair[0] is not None]
+        for signal in batched if whole else ():
+            _extend(values, signal, clock.measure(signal, *map(list, zip(*whole, strict=True))))
+    of_both = {name for signal in batched for name, _ in signal.columns}
+    return {
+        name: _spread(_join(values[name], kind), complete if name in of_both else present)
+        for name, kind in kinds
+    }
 
 
-def _read_batches(pairs: pa.Table) -> Iterator[tuple[list[str], list[npt.NDArray[np.uint8]]]]:
+def _read_batches(pairs: pa.Table) -> Iterator[tuple[list[str | None], list[Pixels]]]:
     """Captions and decoded pictures, a batch at a time, cut by their place in the unit alone."""
     for start in range(0, len(pairs), BATCH_PICTURES):
         batch = pairs.slice(start, BATCH_PICTURES)

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 
 from filters.bounds import Between, check_fields
-from filters.signals.clip_config import FOLDER, HUB, embedding_width, hash_config
+from filters.signals.clip_config import FOLDER, HUB, hash_config
 from filters.signals.signal import BATCH_PICTURES, Columns, Signal
 
 CLIP_TYPES = {
@@ -31,6 +31,9 @@ CLIP_TYPES = {
 """What rules may read of it."""
 
 EMBEDDINGS = ("clip_image_embedding", "clip_text_embedding")
+EMBEDDING_TYPE = pa.list_(pa.float16())
+"""As many numbers in every row; not of a fixed size by type, for Arrow cannot read nulls of such a
+one back from Parquet."""
 
 PUBLISHED_AT = (
     "open_clip's own are listed at https://github.com/mlfoundations/open_clip/blob/main/docs/"
@@ -72,15 +75,14 @@ class Clip:
 
     @property
     def columns(self) -> Columns:
-        """Names and Arrow types, in order; raises ValueError for a model that there is not."""
+        """Names and Arrow types, in order."""
         kinds = {name: CLIP_TYPES[name] for name in ("clip_similarity", "clip_truncated")}
         if self.aesthetic_weights:
             kinds["aesthetic_score"] = CLIP_TYPES["aesthetic_score"]
         if self.nsfw_weights:
             kinds["nsfw_score"] = CLIP_TYPES["nsfw_score"]
         if self.store_embeddings == "fp16":
-            vector = pa.list_(pa.float16(), embedding_width(self.model))
-            kinds |= dict.fromkeys(EMBEDDINGS, vector)
+            kinds |= dict.fromkeys(EMBEDDINGS, EMBEDDING_TYPE)
         return tuple(kinds.items())
 
     def find(self) -> dict[str, str]:

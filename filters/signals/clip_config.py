@@ -1,6 +1,5 @@
-"""What a CLIP model of open_clip is, out of its configuration; open_clip itself stays unimported.
-
-Its import takes seconds, and a recipe is read by programs that compute nothing.
+"""What a CLIP model of open_clip is, out of its configuration: read before open_clip is imported,
+which takes seconds, so that a wrong name is told at once.
 """
 
 import hashlib

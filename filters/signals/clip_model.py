@@ -191,6 +191,7 @@ def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _as_lists(vectors_BD: Tensor) -> pa.FixedSizeListArray:
-    values = pa.array(vectors_BD.numpy().astype(np.float16).ravel())
-    return pa.FixedSizeListArray.from_arrays(values, vectors_BD.shape[1])
+def _as_lists(vectors_BD: Tensor) -> pa.ListArray:
+    size, width = vectors_BD.shape
+    offsets = np.arange(size + 1, dtype=np.int32) * width
+    return pa.ListArray.from_arrays(offsets, vectors_BD.numpy().astype(np.float16).ravel())
