@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.doors import BadInput
+from pipelines.eval_sets import list_chunks
 from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
+from pipelines.recipe_sections import SelectSection
 from pipelines.source import Source
 from pipelines.source_list import settle_sources
 from pipelines.web.addresses import AddressGuard
-from pipelines.web.img2dataset_engine import require_img2dataset
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 from tokens.bundled import DVAE_FILE, TEXT_FILE, locate
@@ -68,6 +69,8 @@ def settle(args: argparse.Namespace) -> Build:
     try:
         recipe = load_recipe(args.recipe)
         stages = STAGES[: STAGES.index(args.until) + 1]
+        if "select" in stages:
+            _check_select(recipe.select)
         return Build(
             directory=args.output,
             recipe=recipe,
@@ -81,6 +84,13 @@ def settle(args: argparse.Namespace) -> Build:
         )
     except (ValueError, OSError) as err:
         raise BadInput(str(err)) from err
+
+
+def _check_select(section: SelectSection) -> None:
+    """Read the lists and the evaluation sets that select will need; a fault is told here."""
+    load_lists(section.optout_lists, ())
+    for one in section.eval_sets:
+        list_chunks(one)
 
 
 def _find_models(recipe: Recipe) -> dict[str, dict[str, str]]:
@@ -98,6 +108,8 @@ def settle_fetch(recipe: Recipe, args: argparse.Namespace, directory: str) -> Fe
     """
     limits = recipe.fetch
     if args.fetch_engine == "img2dataset":
+        from pipelines.web.img2dataset_engine import require_img2dataset  # with it comes aiohttp
+
         require_img2dataset()
     # Workers read the lists; a fault in them is told here.
     load_lists(limits.optout_lists, limits.blocklists, directory)

@@ -8,7 +8,7 @@ caption, an opt-out list, the rules in their order, an evaluation set, then dupl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +31,18 @@ from pipelines.commit import (
 )
 from pipelines.corpus import Build
 from pipelines.duplicate_sections import EXACT
+from pipelines.eval_list import plan_eval_list
+from pipelines.eval_overlap import OverlapPlan, plan_eval_overlap
+from pipelines.eval_pictures import EmbeddingModel, HashEvalPictures, PictureKit
+from pipelines.eval_sets import list_chunks
 from pipelines.exact_duplicates import ExactPlan, plan_exact_duplicates
+from pipelines.imaging import DecodeLimits, StoredImage
 from pipelines.ledger import REASONS, count_outcomes
 from pipelines.listing import Listing
 from pipelines.near_duplicates import Clustered, NearPlan, plan_near_duplicates
 from pipelines.pair_duplicates import plan_pair_duplicates
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.recipe_sections import SelectSection
+from pipelines.recipe_sections import EMBEDDING, SelectSection
 from pipelines.steps import Job, Step, Stopwatch
 from pipelines.verdicts import JudgeUnit
 from tokens.draw import keyed_uniforms
@@ -168,6 +173,10 @@ def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
     first, corpus = _plan_verdicts(build, generation, units)
     exact = near = None
     listing = Listing()
+    if section.eval_sets:
+        overlap = _plan_overlap(build, corpus, units)
+        listing += plan_eval_list(corpus, units, overlap)
+        first, corpus = (*first, *overlap.steps), replace(corpus, overlaps=overlap.answers)
     if section.exact_duplicates:
         exact = plan_exact_duplicates(corpus, units, section.exact_duplicates)
     if section.near_duplicates is not None:
@@ -190,9 +199,35 @@ def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
 
 
 def _hash_section(build: Build) -> str:
-    """What decides the stage's bytes besides its inputs: the recipe's section and its lists."""
-    lists = [hash_file(file) for file in build.recipe.select.optout_lists]
-    return make_digest(build.recipe.section_sha256("select"), *lists)
+    """What decides the stage's bytes besides its inputs: the section, its lists, its pictures."""
+    section = build.recipe.select
+    lists = [hash_file(file) for file in section.optout_lists]
+    pictures = [chunk.sha256 for one in section.eval_sets for chunk in list_chunks(one)]
+    return make_digest(build.recipe.section_sha256("select"), *lists, *pictures)
+
+
+def _plan_overlap(build: Build, corpus: Corpus, units: tuple[SignalUnit, ...]) -> OverlapPlan:
+    recipe, limits = build.recipe, build.fetch
+    kit = PictureKit(
+        DecodeLimits(limits.max_pixels),
+        StoredImage(recipe.fetch.stored_side_px, recipe.fetch.image_format),
+        limits.decode_timeout_s,
+        limits.decode_memory_bytes,
+        limits.max_body_bytes,
+    )
+    hash_pictures = HashEvalPictures(corpus.folder, kit, _find_embedding_model(build))
+    chunks = [list_chunks(one) for one in recipe.select.eval_sets]
+    return plan_eval_overlap(corpus, units, recipe.select.eval_sets, chunks, hash_pictures)
+
+
+def _find_embedding_model(build: Build) -> EmbeddingModel | None:
+    """The model whose embeddings are compared, where a set asks for it."""
+    if all(one.min_similarity is None for one in build.recipe.select.eval_sets):
+        return None
+    for name, model in build.recipe.score.models.items():
+        if EMBEDDING in dict(model.columns):
+            return EmbeddingModel(name, model, tuple(build.models[name].items()))
+    return None
 
 
 def _plan_verdicts(

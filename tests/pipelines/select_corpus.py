@@ -16,6 +16,7 @@ from pipelines.commit import Written, commit_table, read_record, unit_output
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
 from pipelines.recipe import read_recipe
 from pipelines.select_pairs import plan_select
+from pipelines.web.settings import FetchSettings
 from tokens.manifest import FileEntry, Manifest, join_url, read_manifest, read_table
 
 SHORT_SIDE = {"filter": "short_side", "min_side_px": 256}
@@ -104,7 +105,10 @@ def plan(folder: Path | str, done: dict[str, Manifest], select: dict[str, Any]) 
     folders = {"fetch": "pairs", "score": "signals", "select": "decisions"}
     recipe = read_recipe({"select": {"rules": [SHORT_SIDE], **select}})
     build = SimpleNamespace(
-        folder=lambda stage: join_url(str(folder), folders[stage]), recipe=recipe
+        folder=lambda stage: join_url(str(folder), folders[stage]),
+        recipe=recipe,
+        fetch=FetchSettings(),
+        models={},
     )
     return plan_select(build, done)
 
