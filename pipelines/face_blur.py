@@ -46,8 +46,8 @@ def blur_faces(pixels: Pixels, boxes: Sequence[float], orientation: int) -> Pixe
     if not mask.any():
         return pixels
     sigma_px = max(1.0, SHARE * longest_px)
-    soft = _smear(turn_upright(mask, orientation), sigma_px).astype(np.uint32)[:, :, None]
-    mixed = pixels * (255 - soft) + _smear(pixels, sigma_px) * soft
+    soft = _smear(turn_upright(mask, orientation), sigma_px).astype(np.uint16)[:, :, None]
+    mixed = pixels * (255 - soft) + _smear(pixels, sigma_px) * soft  # 255 x 255 at most
     return ((mixed + 127) // 255).astype(np.uint8)
 
 

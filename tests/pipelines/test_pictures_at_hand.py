@@ -28,6 +28,7 @@ from pipelines.web.settings import FetchSettings
 from .picture_files import saved, smooth
 
 MAX_BYTES = 100_000
+NAMES = ("0", "a/1", "a/b/2")
 CAPTIONS = ("a house", "two birds\nover the sea", "caf\u00e9")
 PICTURES = tuple(saved(smooth(60, 40, seed), "PNG") for seed in range(3))
 
@@ -44,7 +45,7 @@ def as_folder(path: Path) -> Source:
 
 def as_csv(path: Path) -> Source:
     as_folder(path)
-    lines = [f'"{n}.png","{caption}"\n' for n, caption in zip(("0", "a/1", "a/b/2"), CAPTIONS)]
+    lines = [f'"{n}.png","{caption}"\n' for n, caption in zip(NAMES, CAPTIONS, strict=True)]
     (path / "photos" / "captions.csv").write_text("file,caption\n" + "".join(lines))
     return Source(str(path / "photos" / "captions.csv"), Columns(image="file"))
 

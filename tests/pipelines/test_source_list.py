@@ -1,4 +1,4 @@
-"""What --input may name: patterns, lists of sources and flags become named sources, or a sentence."""
+"""Patterns, lists of sources and flags become named sources, or a sentence says why not."""
 
 from pathlib import Path
 
