@@ -8,6 +8,7 @@ already is skipped, so the same command goes on after a crash, and a changed rec
 only what it changes. Ends with a table of where every row went, and DIR/report.html.
 """
 
+import gc
 from collections.abc import Sequence
 
 from pipelines.doors import run_door
@@ -19,10 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def act() -> None:
         check_needs(args.runner, beam_options, [*args.input, args.output])
-        # Beam and torch take seconds to import: what can be refused without them is refused first.
+        # Imports take a good part of a second: what can be refused without them is refused first.
+        gc.disable()  # for as long as little is made but what stays
         from pipelines.corpus import settle
         from pipelines.flow import choose_engine, run_build
+        from pipelines.without_pandas import spare_pandas
 
+        gc.freeze()
+        gc.enable()
+        spare_pandas()
         build = settle(args)
         options = check_beam_options(args.runner, beam_options)
         with choose_engine(args.runner, args.direct_num_workers, options) as engine:

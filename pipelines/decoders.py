@@ -29,8 +29,8 @@ from pipelines.imaging import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 
 START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from pipelines.decode_worker import run; run(sys.argv[1])"
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; "
+    "from pipelines.decode_worker import run; gc.freeze(); gc.enable(); run(sys.argv[1])"
 )
 """The child's program. It takes over our `sys.path` as it stands: PYTHONPATH would put installed
 packages before Python's own modules, which old backports among them then replace."""

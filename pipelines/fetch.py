@@ -33,7 +33,7 @@ from pipelines.publishing import Generation, PublishFiles
 from pipelines.source import Source
 from pipelines.steps import Job, Session, Step, Stopwatch
 from pipelines.stored_pictures import read_stored
-from pipelines.web.client import Fetched
+from pipelines.web.fetched import Fetched
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 
 MAX_OPEN_UNITS = 4

@@ -19,7 +19,7 @@ from typing import Any, Self
 from pipelines.decoders import Decoders
 from pipelines.imaging import DecodeLimits, StoredImage
 from pipelines.refused import Refused
-from pipelines.web.client import Client, Fetched, run_together
+from pipelines.web.fetched import Fetched
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 
@@ -64,6 +64,8 @@ class FetchSession:
     """
 
     def __init__(self, settings: FetchSettings, image: StoredImage, engine: str) -> None:
+        from pipelines.web.client import Client  # aiohttp takes 0.5 s, and a driver only plans
+
         self._settings, self._engine = settings, engine
         self.max_body_bytes = settings.max_body_bytes
         self.blurs_faces = image.blur_faces
@@ -167,6 +169,8 @@ class FetchSession:
         return self._client.has_free_place
 
     async def _bring(self, wanted: Sequence[Wanted], receive: Receive) -> None:
+        from pipelines.web.client import run_together
+
         await run_together(self._bring_one(index, one, receive) for index, one in enumerate(wanted))
 
     async def _bring_one(self, index: int, one: Wanted, receive: Receive) -> None:

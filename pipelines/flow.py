@@ -16,7 +16,7 @@ from pipelines.report import write_report
 from pipelines.score import plan_score
 from pipelines.select_pairs import plan_select
 from pipelines.sources import cut_rows
-from pipelines.steps import BeamEngine, Engine, Job
+from pipelines.steps import Engine, Job
 from pipelines.summary import describe_build
 from tokens.manifest import Manifest, join_url, read_manifest
 
@@ -42,6 +42,8 @@ def choose_engine(
     """This machine's cores, or the Beam runner that was named."""
     if is_local(runner):
         return LocalEngine(processes)
+    from pipelines.beam_job import BeamEngine  # imports Beam, which a local driver does without
+
     return contextlib.nullcontext(BeamEngine(options))
 
 

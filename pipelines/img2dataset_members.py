@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.img2dataset_folder import KEY, PICTURE_ENDINGS
 from pipelines.ledger import OK
-from pipelines.web.client import Fetched
+from pipelines.web.fetched import Fetched
 
 BLOCK_BYTES = 512
 """A tar is made of blocks of this size (POSIX.1-2017, pax, ustar interchange format)."""

@@ -2,96 +2,30 @@
 
 Beam 2.77's own ways do not serve here: its DirectRunner switch tries to download a runner, and
 its multi_processing mode hangs for ever when a worker dies. So `--runner DirectRunner` is this:
-worker processes that live as long as the build, each running a small pipeline on Beam's
-FnApiRunner per step; one that dies (out of memory, kill -9) is started again and goes on with
+worker processes that live as long as the build, forked from one that has imported Beam
+(`pipelines.fork_server`), each running a small pipeline on Beam's FnApiRunner per step
+(`pipelines.worker`); one that dies (out of memory, kill -9) is started again and goes on with
 what is not committed. Three deaths in a row without a finished item end the build.
 """
 
-import contextlib
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
-import cv2
-
-from pipelines import progress
+from pipelines import fork_server, progress
 from pipelines.doors import BadInput
-from pipelines.refused import ContactRequired
-from pipelines.steps import Job, RunItem, Step, Work
+from pipelines.steps import Job, Step
 from tokens.manifest import Manifest
 
 MAX_DEATHS = 3
 """Deaths of one worker without a finished item between them."""
 
-_spawn = multiprocessing.get_context("spawn")
-
-
-_raised: list[Exception] = []  # Beam hands on only the text of an exception
-
-
-class NotingRunItem(RunItem):
-    """`RunItem`, leaving what it raises where this process finds it."""
-
-    def process(self, item: Any) -> Iterator[int]:
-        with note_errors():
-            yield from super().process(item)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        with note_errors():
-            yield from super().finish_bundle()
-
-
-@contextlib.contextmanager
-def note_errors() -> Iterator[None]:
-    try:
-        yield
-    except Exception as err:
-        _raised.append(err)
-        raise
-
-
-def run_share(work: Work, items: Sequence[Any]) -> None:
-    """Run items one after another as a Beam pipeline in this process."""
-    import apache_beam as beam  # only workers pay for it
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        _ = pipeline | beam.Create(items, reshuffle=False) | beam.ParDo(NotingRunItem(work))
-
 
 def serve(connection: Connection) -> None:
-    """A worker process: run the shares that arrive until the pipe closes."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # there is a process per core already
-    progress.attach(lambda rows: connection.send(("rows", rows)))
-    while True:
-        try:
-            work, items = connection.recv()
-        except EOFError:
-            return
-        try:
-            run_share(work, items)
-        except Exception as err:  # handed to the parent, which raises it
-            first = _raised[0] if _raised else err
-            if isinstance(first, ContactRequired):
-                connection.send(("refused", str(first)))
-            else:
-                connection.send(("failed", f"{type(first).__name__}: {first}"))
-        else:
-            progress.flush()
-            connection.send(("done", None))
+    """A worker process, forked with all that it needs imported."""
+    from pipelines import worker  # of Beam, which the driver does without
 
-
-def _die_with_parent() -> None:
-    """A parent killed with -9 cannot stop its workers: they watch it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    worker.serve(connection)
 
 
 @dataclass(slots=True)
@@ -107,8 +41,9 @@ class Worker:
 
     @classmethod
     def start(cls) -> Self:
-        ours, theirs = _spawn.Pipe()
-        process = _spawn.Process(target=serve, args=(theirs,), daemon=True)
+        fork_server.start()  # again, if somebody has killed it
+        ours, theirs = fork_server.context.Pipe()
+        process = fork_server.context.Process(target=serve, args=(theirs,), daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours)
@@ -136,6 +71,7 @@ class LocalEngine:
             worker.process.kill()
 
     def run(self, job: Job) -> Manifest:
+        fork_server.start()
         for step in job.steps:
             self._run_step(step)
         return job.publish()

@@ -184,7 +184,7 @@ def _has(options: Sequence[str], name: str) -> bool:
 
 
 def _refuse_unknown(options: Sequence[str]) -> None:
-    known = _beam_option_names()
+    known = _beam_option_names() if options else ()
     for option in options:
         name = option.partition("=")[0]
         if option.startswith("--") and name not in known:
@@ -201,7 +201,7 @@ def _own_option_names() -> list[str]:
 
 def _beam_option_names() -> set[str]:
     """Every option of every option class of the installed Beam."""
-    from apache_beam.options.pipeline_options import PipelineOptions  # slow, and only needed here
+    from apache_beam.options.pipeline_options import PipelineOptions  # slow, and rarely needed
 
     parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipelines.img2dataset_members import BATCH_ROWS, BUFFER_BYTES, judge_body, read_members
 from pipelines.plain_files import read_below
 from pipelines.tar_members import read_member
-from pipelines.web.client import Fetched
+from pipelines.web.fetched import Fetched
 from tokens.manifest import join_url
 
 Read = Callable[[IO[bytes], Sequence[str], int], Iterator[tuple[str, bytes | None]]]

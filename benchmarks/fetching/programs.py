@@ -2,19 +2,20 @@
 
 import csv
 import glob
+import json
 import os
-import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow.parquet as pq
 from fetching.server import Server
 
 BENCHMARKS = Path(__file__).parent.parent
+COUNTING = BENCHMARKS / "fetching" / "counting.py"
 PROCESSES = 2
 
 
@@ -41,8 +42,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """What a program used and said."""
+
     cpu_s: float
     wall_s: float
+    code: int = 0
+    printed: str = ""
+    errors: str = ""
 
 
 def run_floor(task: Task, way: str) -> list[str]:
@@ -100,25 +106,37 @@ PROGRAMS: dict[str, Callable[[Task], list[str]]] = {
 """Name and way of connecting to the command that does it."""
 
 
-def run_program(name: str, task: Task) -> Usage:
-    """Run one program to its end and check that it brought every picture."""
-    command = PROGRAMS[name](task)
-    environment = os.environ | {
+def run_program(name: str, task: Task, more: Mapping[str, str] = MappingProxyType({})) -> Usage:
+    """Run one program to its end and check that it brought every picture.
+
+    Args:
+        more: environment variables besides those that every program gets.
+    """
+    environment = {
         "SSL_CERT_FILE": str(task.server.authority),
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "PYTHONPATH": str(BENCHMARKS.parent),
     }
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    usage = run_counted(PROGRAMS[name](task), task.folder, environment | more)
+    came = count_pictures(name, task, usage.printed)
+    if usage.code != 0 or came != task.number:
+        raise RuntimeError(f"{name}: {came} of {task.number} pictures came\n{usage.errors[-2000:]}")
+    return usage
+
+
+def run_counted(command: list[str], folder: Path, environment: Mapping[str, str]) -> Usage:
+    """Run a command in a folder; counts all that came of it, what outlives its parent as well."""
+    counted = folder / "counted.json"
     ended = subprocess.run(
-        command, env=environment, cwd=task.folder, capture_output=True, text=True, check=False
+        [sys.executable, str(COUNTING), str(counted), *command],
+        env=os.environ | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    wall_s = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    came = count_pictures(name, task, ended.stdout)
-    if ended.returncode != 0 or came != task.number:
-        raise RuntimeError(f"{name}: {came} of {task.number} pictures came\n{ended.stderr[-2000:]}")
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Usage(used, wall_s)
+    used = json.loads(counted.read_text())
+    return Usage(used["cpu_s"], used["wall_s"], ended.returncode, ended.stdout, ended.stderr)
 
 
 def count_pictures(name: str, task: Task, printed: str) -> int:

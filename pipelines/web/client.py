@@ -12,7 +12,7 @@ memory.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from yarl import URL
 from pipelines.refused import Refused
 from pipelines.web.answers import Answer
 from pipelines.web.bodies import read_picture, read_robots_body
+from pipelines.web.fetched import Fetched
 from pipelines.web.hosts import HostGates
 from pipelines.web.lists import Lists
 from pipelines.web.optout import MAX_SIGNAL_CHARS
@@ -32,25 +33,6 @@ from pipelines.web.robots_cache import RobotsCache
 from pipelines.web.session import IDLE_CONNECTION_S, GuardedSession, ReadBody
 from pipelines.web.settings import FetchSettings
 from pipelines.web.urls import checked_url, redirect_target
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What became of one URL."""
-
-    outcome: str
-    """`ok` or one reason out of `ledger.FETCH_OUTCOMES`."""
-    body: bytes | None = None
-    """The bytes, never empty; None unless `ok`."""
-    url_final: str | None = None
-    """The URL that was asked last, redirects included; None where none was."""
-    http_status: int | None = None
-    content_type: str | None = None
-    """As the server gave it: what the bytes are is for the decoder to say."""
-    signal: str | None = None
-    """What decided, where the outcome alone does not say: "X-Robots-Tag: noai"."""
-    robots: str | None = None
-    """What robots.txt of the last host said: `allowed`, `none` (there is none) or `disallowed`."""
 
 
 async def fetch_many(

@@ -29,7 +29,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipelines.web.client import Client, Fetched
+from pipelines.web.client import Client
+from pipelines.web.fetched import Fetched
 from pipelines.web.img2dataset_run import Run
 
 THREADS = 64

@@ -15,7 +15,8 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 from urllib.error import URLError
 
-from pipelines.web.client import Client, Fetched, run_together
+from pipelines.web.client import Client, run_together
+from pipelines.web.fetched import Fetched
 
 LOST = Fetched("internal_error", signal="img2dataset lost the row")
 

@@ -141,10 +141,35 @@ def test_another_threshold_makes_select_and_what_follows_again_and_no_more(
     assert {n: after[n] for n in same} == {n: before[n] for n in same}
 
 
+def fork_server_of(driver: int) -> int:
+    """The process that a driver's workers are forked from, by what it was started as."""
+    found = [p for p in children_of(driver) if b"forkserver" in command_of(p)]
+    return found[0] if found else 0
+
+
 def children_of(process: int) -> list[int]:
-    """Worker processes of a driver, by what they were started as."""
-    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(p) for p in listed if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    try:
+        listed = Path(f"/proc/{process}/task/{process}/children").read_text()
+    except FileNotFoundError:
+        return []
+    return [int(child) for child in listed.split()]
+
+
+def command_of(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def processes_of(driver: int) -> list[int]:
+    """A driver's fork server, then its workers."""
+    server = fork_server_of(driver)
+    return [server, *children_of(server)]
+
+
+def none_is_left(processes: list[int]) -> bool:
+    return not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 def wait_until(claim: Callable[[], bool], timeout_s: float = 120.0) -> None:
@@ -154,11 +179,21 @@ def wait_until(claim: Callable[[], bool], timeout_s: float = 120.0) -> None:
         time.sleep(0.05)
 
 
+def start_build(table: Path, corpus: Path, recipe: Path, site: Site) -> subprocess.Popen[str]:
+    """A build on two processes, in a process group of its own as a terminal would give it."""
+    return subprocess.Popen(
+        [*build_command(table, corpus, recipe, site), "--direct_num_workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def start_slow_build(table: Path, corpus: Path, recipe: Path, site: Site) -> subprocess.Popen[str]:
     """A build on two processes that has fetched some units and is busy with others."""
     site.delay_s = 0.4
-    command = [*build_command(table, corpus, recipe, site), "--direct_num_workers", "2"]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver = start_build(table, corpus, recipe, site)
     wait_until(lambda: len(list((corpus / "pairs").glob("*.parquet.json"))) >= 2)
     return driver
 
@@ -169,7 +204,22 @@ def test_a_worker_killed_with_9_costs_a_restart_and_not_a_row(
 ) -> None:
     corpus = tmp_path / "corpus"
     driver = start_slow_build(table, corpus, recipe, site)
-    os.kill(children_of(driver.pid)[0], signal.SIGKILL)
+    _server, worker, *_ = processes_of(driver.pid)
+    os.kill(worker, signal.SIGKILL)
+    site.delay_s = 0.0
+    _, errors = driver.communicate(timeout=WHOLE_BUILD_S)
+    assert driver.returncode == 0, errors
+    assert bytes_of(corpus) == bytes_of(whole[0])
+
+
+@pytest.mark.timeout(WHOLE_BUILD_S)
+def test_a_fork_server_killed_with_9_is_started_again_when_it_is_needed(
+    whole: tuple[Path, str], table: Path, recipe: Path, site: Site, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    driver = start_slow_build(table, corpus, recipe, site)
+    for process in processes_of(driver.pid)[:2]:  # with it a worker: it must be forked anew
+        os.kill(process, signal.SIGKILL)
     site.delay_s = 0.0
     _, errors = driver.communicate(timeout=WHOLE_BUILD_S)
     assert driver.returncode == 0, errors
@@ -182,10 +232,11 @@ def test_a_driver_killed_with_9_leaves_a_build_that_goes_on(
 ) -> None:
     corpus = tmp_path / "corpus"
     driver = start_slow_build(table, corpus, recipe, site)
-    workers = children_of(driver.pid)
+    processes = processes_of(driver.pid)
+    assert len(processes) == 3
     driver.kill()
     driver.communicate()
-    wait_until(lambda: not any(Path(f"/proc/{w}").exists() for w in workers), 20.0)
+    wait_until(lambda: none_is_left(processes), 20.0)
     finished = [pq.read_table(f)["url"].to_pylist() for f in (corpus / "pairs").glob("0*.parquet")]
     site.delay_s = 0.0
     site.hits.clear()
@@ -202,13 +253,31 @@ def test_a_signal_stops_the_build_with_its_exit_code(
     table: Path, recipe: Path, site: Site, tmp_path: Path, number: int, code: int
 ) -> None:
     driver = start_slow_build(table, tmp_path / "corpus", recipe, site)
-    workers = children_of(driver.pid)
+    server, *workers = processes_of(driver.pid)
     driver.send_signal(number)
     _, errors = driver.communicate(timeout=60)
     assert driver.returncode == code
     assert errors.splitlines()[-1].startswith("pairmill: stopped by SIG")
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert none_is_left(workers)
+    wait_until(lambda: none_is_left([server]), 20.0)
     assert not (tmp_path / "corpus" / "lock.json").exists()
+
+
+@pytest.mark.timeout(WHOLE_BUILD_S)
+@pytest.mark.parametrize("early", [pytest.param(True, id="while it imports"), False])
+def test_ctrl_c_reaches_the_whole_group_and_only_the_driver_answers(
+    table: Path, recipe: Path, site: Site, tmp_path: Path, early: bool
+) -> None:
+    start = start_build if early else start_slow_build
+    driver = start(table, tmp_path / "corpus", recipe, site)
+    wait_until(lambda: fork_server_of(driver.pid) != 0)
+    processes = processes_of(driver.pid)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("pairmill: stopped by SIGINT")
+    wait_until(lambda: none_is_left(processes), 20.0)
 
 
 @pytest.mark.timeout(WHOLE_BUILD_S)

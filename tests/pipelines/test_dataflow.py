@@ -7,11 +7,12 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
+from pipelines.beam_job import build_pipeline, job_name
 from pipelines.corpus import Build, Tokenizers
 from pipelines.flow import PLANS
 from pipelines.recipe import load_recipe
 from pipelines.sources import Source
-from pipelines.steps import Job, build_pipeline, job_name
+from pipelines.steps import Job
 from pipelines.web.settings import FetchSettings
 from tokens.manifest import FileEntry, Manifest
 from tokens.sequence import SequenceLayout

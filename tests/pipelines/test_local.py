@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import local, progress
+from pipelines import progress
+from pipelines import worker as worker_process
 from pipelines.commit import Output, Written, commit_file
 from pipelines.refused import ContactRequired
 
@@ -38,10 +39,10 @@ class CountLetters:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """The parent's end of a worker that runs in a thread of this process."""
-    monkeypatch.setattr(local, "_die_with_parent", lambda: None)
-    monkeypatch.setattr(local, "_raised", [])
+    monkeypatch.setattr(worker_process, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_process, "_raised", [])
     ours, theirs = multiprocessing.Pipe()
-    thread = threading.Thread(target=local.serve, args=(theirs,))
+    thread = threading.Thread(target=worker_process.serve, args=(theirs,))
     thread.start()
     yield ours
     ours.close()

@@ -1,0 +1,78 @@
+"""What a worker process of the local engine does: run shares until the pipe closes."""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import apache_beam as beam
+import cv2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipelines import progress
+from pipelines.beam_job import RunItem
+from pipelines.refused import ContactRequired
+from pipelines.steps import Work
+
+_raised: list[Exception] = []  # Beam hands on only the text of an exception
+
+
+class NotingRunItem(RunItem):
+    """`RunItem`, leaving what it raises where this process finds it."""
+
+    def process(self, item: Any) -> Iterator[int]:
+        with note_errors():
+            yield from super().process(item)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        with note_errors():
+            yield from super().finish_bundle()
+
+
+@contextlib.contextmanager
+def note_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as err:
+        _raised.append(err)
+        raise
+
+
+def run_share(work: Work, items: Sequence[Any]) -> None:
+    """Run items one after another as a Beam pipeline in this process."""
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        _ = pipeline | beam.Create(items, reshuffle=False) | beam.ParDo(NotingRunItem(work))
+
+
+def serve(connection: Connection) -> None:
+    """A worker process: run the shares that arrive until the pipe closes."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)  # there is a process per core already
+    progress.attach(lambda rows: connection.send(("rows", rows)))
+    while True:
+        try:
+            work, items = connection.recv()
+        except EOFError:
+            return
+        try:
+            run_share(work, items)
+        except Exception as err:  # handed to the parent, which raises it
+            first = _raised[0] if _raised else err
+            if isinstance(first, ContactRequired):
+                connection.send(("refused", str(first)))
+            else:
+                connection.send(("failed", f"{type(first).__name__}: {first}"))
+        else:
+            progress.flush()
+            connection.send(("done", None))
+
+
+def _die_with_parent() -> None:
+    """A parent killed with -9 cannot stop its workers: they watch it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
