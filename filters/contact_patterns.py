@@ -11,6 +11,8 @@ EMAIL = (
     r"|[\p{L}\p{N}._%+-]+\s?[\[({]\s?(?i:at)\s?[\])}]\s?[\p{L}\p{N}-]+"
     r"(?:\s?(?:[\[({]\s?(?i:dot)\s?[\])}]|\.)\s?[\p{L}\p{N}-]+){1,4}"
 )
+EMAIL_HINT = r"@|[\[({]\s?(?i:at)\s?[\])}]"
+"""Stands in every e-mail address, and is found in less time."""
 
 _SCHEME = r"\b(?:https?|s?ftp|ssh)://"
 _COMMON_ENDING = r"(?:com|org|net|info|edu|gov|biz|co\.uk|de|fr|it|es|nl|ru|pl|jp|br|io)"

@@ -136,7 +136,7 @@ def encode_rows(
         kept: `pair_id`, `caption`, `image` and the provenance columns.
     """
     pair_ids = kept["pair_id"].to_pylist()
-    captions = mask_personal_data(kept["caption"], settings.masks)
+    captions = mask_personal_data(kept["caption"].combine_chunks(), settings.masks)
     lists, cut = encode_captions(
         text,
         captions.to_pylist(),

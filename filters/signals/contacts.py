@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.contact_patterns import EMAIL, TELEPHONE, TELEPHONE_AFTER_WORD, URL
+from filters.contact_patterns import EMAIL, EMAIL_HINT, TELEPHONE, TELEPHONE_AFTER_WORD, URL
 from filters.signals.coverage import MAX_CHARS, covered_ratio
 from filters.signals.signal import Signal
 
@@ -12,7 +12,11 @@ def measure_contacts(captions: pa.StringArray) -> tuple[pa.FloatArray, ...]:
     """Shares of the caption's letters and digits, 0 to 1."""
     start = pc.utf8_slice_codeunits(captions, 0, MAX_CHARS)
     telephone = f"{TELEPHONE_AFTER_WORD}|{TELEPHONE}"
-    return tuple(covered_ratio(start, pattern) for pattern in (URL, EMAIL, telephone))
+    return (
+        covered_ratio(start, URL),
+        covered_ratio(start, EMAIL, EMAIL_HINT),
+        covered_ratio(start, telephone),
+    )
 
 
 CONTACTS = Signal(

@@ -9,8 +9,8 @@ from filters.signals.signal import Signal
 UPPER, LOWER, LETTER, DIGIT = r"\p{Lu}", r"\p{Ll}", r"\p{L}", r"\p{N}"
 SIGN = r"[\p{P}\p{S}]"
 """Punctuation and symbols, emoji among them."""
-SEEN = r"[^\s\x0b\x1c-\x1f\x{85}\p{Z}]"
-"""Any character but white space."""
+SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"
+"""White space as Unicode has it; RE2 alone knows ASCII's."""
 LETTERED_WORD = r"[\p{L}\p{M}\p{N}]*\p{L}[\p{L}\p{M}\p{N}'\x{2019}]*"
 CAPITALISED_WORD = r"[^\p{L}\p{M}\p{N}'\x{2019}]\p{N}*\p{Lu}"
 """What stands before a word, and its beginning with a capital; a digit or more may lead."""
@@ -24,7 +24,7 @@ def measure_letter_kinds(captions: pa.StringArray) -> tuple[pa.Array, ...]:
     digits and signs of the characters that are no white space. 0 of nothing is 0.
     """
     start = pc.utf8_slice_codeunits(captions, 0, MAX_CHARS)
-    upper, seen = _count(start, UPPER), _count(start, SEEN)
+    upper, seen = _count(start, UPPER), pc.subtract(pc.utf8_length(start), _count(start, SPACE))
     return (
         _share(upper, pc.add(upper, _count(start, LOWER))),
         # A space before the first word, too: counting, Arrow sees a ^ wherever it goes on.
