@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.doors import BadInput
+from pipelines.duplicate_sections import require_faiss
 from pipelines.eval_sets import list_chunks
 from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
@@ -88,6 +89,8 @@ def settle(args: argparse.Namespace) -> Build:
 
 def _check_select(section: SelectSection) -> None:
     """Read the lists and the evaluation sets that select will need; a fault is told here."""
+    if section.semantic_duplicates is not None:
+        require_faiss()
     load_lists(section.optout_lists, ())
     for one in section.eval_sets:
         list_chunks(one)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from filters.bounds import Between, check_fields
@@ -87,3 +88,12 @@ def check_eval_sets(sets: tuple[EvalSet, ...]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"eval_sets names {name!r} more than once; give each its own name")
+
+
+def require_faiss() -> None:
+    """Raise ValueError unless faiss is installed."""
+    if find_spec("faiss") is None:
+        raise ValueError(
+            "[select.semantic_duplicates] needs faiss: pip install pairmill[semantic], or leave "
+            "the table out"
+        )

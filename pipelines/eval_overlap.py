@@ -29,6 +29,7 @@ from pipelines.eval_sets import EvalChunk
 from pipelines.hamming import Hashes, tile_pairs
 from pipelines.recipe_sections import EMBEDDING
 from pipelines.steps import Step
+from pipelines.vectors import Vectors, as_vectors
 from tokens.manifest import FileEntry, read_table
 
 SEARCH_DISTANCE = 12
@@ -50,7 +51,6 @@ HIT = np.dtype(
 """An evaluation picture (its place in its set) beside a row; a cosine that is not known is NaN."""
 
 Hits = npt.NDArray[np.void]
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,6 @@ def load_hashes(outputs: tuple[Output, ...]) -> EvalHashes:
     if EMBEDDING in table.column_names:
         vectors = as_vectors(table[EMBEDDING].filter(pa.array(there)))
     return EvalHashes(np.flatnonzero(there), table["phash"].drop_null().to_numpy(), vectors)
-
-
-def as_vectors(column: pa.ChunkedArray) -> Vectors:
-    """Fixed-size lists of halves, none null, as [N, D] float32, each of length 1."""
-    array = column.combine_chunks()
-    vectors = array.flatten().to_numpy().astype(np.float32).reshape(len(array), -1)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def counts_as_overlap(hits: Hits, sets: Sequence[EvalSet]) -> npt.NDArray[np.bool_]:

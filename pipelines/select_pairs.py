@@ -43,6 +43,7 @@ from pipelines.near_duplicates import Clustered, NearPlan, plan_near_duplicates
 from pipelines.pair_duplicates import plan_pair_duplicates
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import EMBEDDING, SelectSection
+from pipelines.semantic_duplicates import SemanticPlan, plan_semantic_duplicates
 from pipelines.steps import Job, Step, Stopwatch
 from pipelines.verdicts import JudgeUnit
 from tokens.draw import keyed_uniforms
@@ -84,10 +85,11 @@ class DecideUnit:
     section_sha256: str
     exact: ExactPlan | None
     near: NearPlan | None
+    semantic: SemanticPlan | None
 
     def output(self, item: SignalUnit) -> Output:
-        plans = [plan.answers for plan in (self.exact, self.near) if plan is not None]
-        names = [output.name for answers in plans for output in answers]
+        plans = (self.exact, self.near, self.semantic)
+        names = [output.name for plan in plans if plan is not None for output in plan.answers]
         files = (item.pairs.sha256, item.signals.sha256, self.corpus.key(item.index), *names)
         return unit_output(self.corpus.folder, item.index, self.section_sha256, *files)
 
@@ -138,6 +140,10 @@ class DecideUnit:
             dropped = np.zeros(item.pairs.rows, bool)
             dropped[clustered.rows[~clustered.keepers]] = True
             found["near_duplicate"] = dropped
+        if self.semantic is not None:
+            dropped = np.zeros(item.pairs.rows, bool)
+            dropped[join.read_answers(self.semantic.answers, item.index)] = True
+            found["semantic_duplicate"] = dropped
         return found
 
     def _read_keys(self, item: SignalUnit, clustered: Clustered | None) -> pa.ChunkedArray:
@@ -165,13 +171,13 @@ def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
         recipe=build.recipe.to_dict(),
         section_sha256=_hash_section(build),
         inputs={"pairs": hash_entries(pairs.files), "signals": hash_entries(signals.files)},
-        packages=PACKAGES,
+        packages=(*PACKAGES, *(("faiss-cpu",) if section.semantic_duplicates else ())),
     )
     units = tuple(
         SignalUnit(pair, signal) for pair, signal in zip(pairs.files, signals.files, strict=True)
     )
     first, corpus = _plan_verdicts(build, generation, units)
-    exact = near = None
+    exact = near = semantic = None
     listing = Listing()
     if section.eval_sets:
         overlap = _plan_overlap(build, corpus, units)
@@ -182,8 +188,11 @@ def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
     if section.near_duplicates is not None:
         near = plan_near_duplicates(corpus, units, section.near_duplicates.max_distance)
         listing += plan_cluster_list(corpus, units, near, section.near_duplicates.max_distance)
-    decide = DecideUnit(corpus, section, generation.section_sha256, exact, near)
-    compare = tuple(step for plan in (exact, near) if plan is not None for step in plan.steps)
+    if section.semantic_duplicates is not None:
+        semantic = plan_semantic_duplicates(corpus, units, section.semantic_duplicates)
+    decide = DecideUnit(corpus, section, generation.section_sha256, exact, near, semantic)
+    plans = (exact, near, semantic)
+    compare = tuple(step for plan in plans if plan is not None for step in plan.steps)
     return Job(
         (*first, *compare, Step("Decide Rows", decide, units), *listing.steps),
         PublishFiles(

@@ -100,10 +100,16 @@ def manifest(stage: str, entries: list[FileEntry]) -> Manifest:
     return Manifest(stage, 1, tuple(entries), {}, {}, "", {})
 
 
-def plan(folder: Path | str, done: dict[str, Manifest], select: dict[str, Any]) -> Any:
-    """The select stage's job under a recipe's [select]."""
+def plan(
+    folder: Path | str,
+    done: dict[str, Manifest],
+    select: dict[str, Any],
+    score: dict[str, Any] | None = None,
+) -> Any:
+    """The select stage's job under a recipe's [select] and [score]."""
     folders = {"fetch": "pairs", "score": "signals", "select": "decisions"}
-    recipe = read_recipe({"select": {"rules": [SHORT_SIDE], **select}})
+    document = {"score": score or {}, "select": {"rules": [SHORT_SIDE], **select}}
+    recipe = read_recipe(document)
     build = SimpleNamespace(
         folder=lambda stage: join_url(str(folder), folders[stage]),
         recipe=recipe,

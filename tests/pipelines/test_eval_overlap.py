@@ -1,6 +1,7 @@
 """Evaluation pictures that the corpus shows too, through the whole select stage."""
 
 import csv
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from filters.signals.clip import EMBEDDING_TYPE
 from filters.signals.perceptual_hash import perceptual_hash
+from filters.signals.signal import Signal
+from pipelines import join
 from pipelines.duplicate_sections import EvalSet
-from pipelines.eval_overlap import HIT, NEAREST, counts_as_overlap, keep_nearest
+from pipelines.eval_overlap import (
+    HIT,
+    NEAREST,
+    counts_as_overlap,
+    keep_nearest,
+    plan_eval_overlap,
+)
+from pipelines.eval_pictures import EmbeddingModel
 from pipelines.eval_sets import list_chunks
 from pipelines.imaging import StoredImage, store_image
 from tests.pipelines.conftest import draw_picture
@@ -192,3 +203,60 @@ def test_the_same_bytes_in_any_order_of_items(tmp_path: Path, pictures: Path):
         run(plan(folder, write_corpus(folder, UNITS), make_section(pictures)), name == "backwards")
         files.append({p.name: p.read_bytes() for p in (folder / "decisions").glob("*[!.json]")})
     assert files[0] == files[1] and len(files[0]) == 3
+
+
+@dataclass(frozen=True)
+class MeanColour:
+    """A model whose embedding of a picture is its mean colour."""
+
+    columns = (("clip_image_embedding", EMBEDDING_TYPE),)
+
+    def find(self):
+        return {"version": "1"}
+
+    def load(self):
+        def measure(captions, pictures):
+            assert len(captions) == len(pictures)
+            return ([one.mean((0, 1)).astype(np.float16) for one in pictures],)
+
+        return Signal(self.columns, "pictures", measure)
+
+
+def solid(*colour: int) -> bytes:
+    return cv2.imencode(".png", np.full((300, 300, 3), colour[::-1], np.uint8))[1].tobytes()
+
+
+def test_embeddings_find_what_hashes_do_not(tmp_path: Path):
+    folder = tmp_path / "eval"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "red.png").write_bytes(solid(200, 0, 0))
+    far = stored_hash(solid(200, 0, 0)) ^ (2**30 - 1)
+    rows = [Picture(far), Picture(far), Picture(far), Picture(far, side_px=100)]
+    colours = [[180, 2, 0], [0, 180, 0], None, [180, 2, 0]]
+    columns = {"clip_image_embedding": lambda _: pa.array(colours, EMBEDDING_TYPE)}
+    done = write_corpus(tmp_path, [rows], columns)
+    section = make_section(folder)
+    job = plan(tmp_path, done, section)
+    by_hash = {step.label: step.work for step in job.steps}
+    one = EvalSet("colours", str(folder), min_similarity=0.95)
+    model = EmbeddingModel("colour", MeanColour(), (("version", "1"),))
+    hashing = replace(by_hash["Hash Evaluation Pictures"], model=model)
+    compare = by_hash["Compare With Evaluation"]
+    units = job.steps[-2].items[0]
+
+    overlap = plan_eval_overlap(compare.corpus, units, (one,), [list_chunks(one)], hashing)
+    for step in (*job.steps[:3], *overlap.steps):
+        for item in step.items:
+            step.work(item)
+
+    assert join.read_slice(overlap.answers[0], 0, join.ROW).tolist() == [0]
+    (hit,) = join.read_slice(overlap.answers[0], 1, HIT)
+    assert (hit["picture"], hit["row"], hit["distance"]) == (1, 0, 30)
+    assert hit["similarity"] == pytest.approx(0.9999, abs=1e-3)
+
+
+def test_without_the_embeddings_that_a_set_asks_for_the_recipe_is_refused(pictures: Path):
+    section = make_section(pictures, min_similarity=0.9)
+    with pytest.raises(ValueError, match="lacks 'clip_image_embedding', which eval_sets min_simil"):
+        plan("memory://none", {}, section)
