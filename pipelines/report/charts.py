@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from pipelines.report.distributions import Distribution, Threshold
 from pipelines.report.figures import Figures, Reason
 from pipelines.report.positions import Number
@@ -145,12 +147,8 @@ def _render_scale(distribution: Distribution) -> str:
 def _mark(distribution: Distribution, share: float) -> str:
     """A word of the scale: at its begin, middle or end."""
     anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-    low, high = distribution.edges[0], distribution.edges[-1]
-    if distribution.scale == "log":
-        value = low * (high / low) ** share
-    else:
-        value = low + (high - low) * share
-    if distribution.is_whole:  # a bin is as wide as a number: the first and last in their middle
+    value = float(np.interp(share, np.linspace(0, 1, len(distribution.edges)), distribution.edges))
+    if distribution.is_whole:  # an edge lies between two numbers: tell the one within
         value = math.ceil(value) if share == 0 else math.floor(value)
     return (
         f'<text x="{WIDTH * share:.0f}" y="{HEIGHT - 5}" text-anchor="{anchor}">'

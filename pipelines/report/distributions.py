@@ -1,12 +1,13 @@
 """How the values of each signal that a rule reads are spread, and where the rule cuts them.
 
-Which number of a rule cuts which signal is not told by names: the rule is asked about values just
-below a number, at it and just above, and where its answer changes, it cuts there.
+Which number of a rule cuts which signal is not told by names: the rule, its other numbers out of
+the way, is asked about values just below the number, at it and just above. Where its answer
+changes, it cuts there.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 from filters.filter import Filter
 from pipelines.report.positions import Mask
 from pipelines.report.sample import Sample
-from pipelines.report.whatif import bounded_numbers
+from pipelines.report.whatif import bounded_numbers, find_lenient
 
 BINS = 48
 """Of a histogram over numbers."""
@@ -65,15 +66,12 @@ class Distribution:
 
     @property
     def is_whole(self) -> bool:
-        """Each bin holds one whole number, and its edges lie between two."""
-        return self.scale == "linear" and all(edge % 1 == 0.5 for edge in self.edges)
+        """Its values are whole numbers, and edges lie between two."""
+        return bool(self.edges) and all(edge % 1 == 0.5 for edge in self.edges)
 
     def place(self, value: float) -> float:
-        """Where a value stands on the scale, from 0 to 1."""
-        low, high, at = self.edges[0], self.edges[-1], value
-        if self.scale == "log":
-            low, high, at = math.log(low), math.log(high), math.log(max(value, low))
-        return min(1.0, max(0.0, (at - low) / (high - low)))
+        """Where a value stands from 0 to 1, on a scale on which all bins are of one width."""
+        return float(np.interp(value, self.edges, np.linspace(0, 1, len(self.edges))))
 
 
 def measure_distributions(
@@ -130,11 +128,17 @@ def find_thresholds(signals: pa.RecordBatch, name: str, rule: Filter) -> Iterato
     kind = signals.schema.field(name).type
     if not _is_number(kind) or not len(signals):
         return
-    for field in bounded_numbers(rule):
+    bounds = bounded_numbers(rule)
+    lenient = find_lenient(signals, rule, bounds)
+    for field in bounds:
+        try:
+            alone = replace(lenient, **{field: getattr(rule, field)})
+        except ValueError:  # no row tells which way is lenient, and a least is above its most
+            continue
         value = float(getattr(rule, field))
         step = 1.0 if pa.types.is_integer(kind) else max(abs(value), 1.0) * 1e-3
         below, at, above = (
-            _ask_with(signals, name, rule, probe) for probe in (value - step, value, value + step)
+            _ask_with(signals, name, alone, probe) for probe in (value - step, value, value + step)
         )
         half = step / 2 if pa.types.is_integer(kind) else 0.0
         if _differ(below, at):
@@ -188,10 +192,11 @@ def choose_edges(
     """A scale that shows all but the tails of the values, and every cut."""
     shown = [*(np.quantile(values, [TAIL, 1 - TAIL]) if len(values) else ()), *cuts]
     low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    if whole and high - low < BINS:
-        return "linear", np.arange(math.floor(low) - 0.5, math.ceil(high) + 1)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    if low > 0 and high / low > LOG_SPAN:
-        return "log", np.geomspace(low, high, BINS + 1).round(6)
-    return "linear", np.linspace(low, high, BINS + 1).round(6)
+    if low == high or (whole and high - low < BINS):
+        low, high = math.floor(low) - 0.5, math.ceil(high) + 0.5
+        return "linear", np.linspace(low, high, round(high - low) + 1)
+    log = low > 0 and high / low > LOG_SPAN
+    edges = (np.geomspace if log else np.linspace)(low, high, BINS + 1)
+    if whole:
+        edges = np.unique(np.floor([*edges, high + 1])) - 0.5
+    return "log" if log else "linear", edges.round(6)

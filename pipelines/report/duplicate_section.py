@@ -18,10 +18,10 @@ def render_near_duplicates(found: NearDuplicates) -> str:
     clusters = "".join(map(_render_cluster, found.largest))
     return (
         f"<p>{told['clusters']} clusters of pictures whose perceptual hashes differ in at most "
-        f"{told['max_distance']} bits, joined where they share a picture; "
-        f"{told['pairs']} such pairs. The largest cluster has {told['largest']} pictures, of "
-        f"which the two least alike differ in {told['diameter_of_largest']} bits. One picture "
-        f"of each is kept.</p>{clusters}"
+        f"{told['max_distance']} bits, joined where they share a picture; {told['pairs']} pairs of "
+        f"hashes are so close and not equal. The largest cluster has {told['largest']} pictures, "
+        f"of which the two least alike differ in {told['diameter_of_largest']} bits. The keeper of "
+        f"each stands for the others, which a recipe drops or only lists.</p>{clusters}"
     )
 
 
@@ -40,7 +40,7 @@ def _render_cluster(cluster: Cluster) -> str:
 
 def _render_member(member: Member) -> str:
     kind = "keeper" if member.kept else "other"
-    words = "kept" if member.kept else _show_bits(member.distance)
+    words = "keeper" if member.kept else _show_bits(member.distance)
     note = f'<span class="badge {kind}">{words}</span>'
     return f'<li class="{kind}">{render_example(member.example, note)}</li>'
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from filters.filter import Filter
 from pipelines.ledger import DUPLICATE_PAIR, FETCH_OUTCOMES, OK, REASONS
-from pipelines.recipe import read_recipe
+from pipelines.recipe import Recipe, read_recipe
 from pipelines.report.eval_overlap import EvalOverlap, show_eval_overlap
 from pipelines.report.examples import Example, draw_places, load_examples
 from pipelines.report.meanings import explain
@@ -108,7 +107,7 @@ def collect_figures(directory: str) -> Figures:
     fetched = pairs.counts.get(OK, 0)
     recipe = list(current.values())[-1].recipe
     sides = read_all_sides(directory, found)
-    rules = read_rules(decisions.recipe) if decisions else ()
+    known = find_recipe(decisions.recipe) if decisions else None
     token_figures = (
         measure_tokens(directory, pairs, decisions, tokens) if decisions and tokens else None
     )
@@ -132,21 +131,23 @@ def collect_figures(directory: str) -> Figures:
         ),
         reasons=tuple(list_reasons(decided, recipe, examples)),
         survivors=examples.get(KEPT if decisions else OK, ()),
-        rules=measure_rules(rules, decided.counts, sides.get("select", ()), sides.get("score", ())),
+        rules=measure_rules(known, decided.counts, sides.get("select", ()), sides.get("score", ()))
+        if known
+        else (),
         meetings=count_meetings(sides.get("select", ())) if decisions else (),
-        sample=measure_sample(directory, current, rules),
+        sample=measure_sample(directory, current, known.select.rules if known else ()),
         near_duplicates=show_near_duplicates(directory, pairs, decisions) if decisions else None,
         eval_overlap=show_eval_overlap(directory, pairs, decisions) if decisions else None,
         tokens=token_figures,
     )
 
 
-def read_rules(recipe: Mapping[str, Any]) -> tuple[Filter, ...]:
-    """The rules of a manifest's recipe; none where this version cannot read it."""
+def find_recipe(recipe: Mapping[str, Any]) -> Recipe | None:
+    """A manifest's recipe; None where this version cannot read it."""
     try:
-        return read_recipe(recipe).select.rules
+        return read_recipe(recipe)
     except ValueError:
-        return ()
+        return None
 
 
 def list_reasons(

@@ -1,14 +1,14 @@
 """What units have to say beside their rows: seconds, and how often each rule fires."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import fsspec
 
-from filters.filter import Filter
 from filters.signals import SIGNALS
+from pipelines.recipe import Recipe
 from tokens.manifest import FileEntry, join_url
 
 Side = Mapping[str, Any]
@@ -65,7 +65,7 @@ def sum_seconds(sides: Sequence[Side]) -> float | None:
 
 
 def measure_rules(
-    rules: Sequence[Filter],
+    recipe: Recipe,
     counts: Mapping[str, int],
     decided: Sequence[Side],
     scored: Sequence[Side],
@@ -77,6 +77,7 @@ def measure_rules(
         decided: sides of the select stage's units.
         scored: sides of the score stage's units.
     """
+    firsts = find_first_columns(recipe)
     return tuple(
         RuleFigures(
             rule=rule.reason,
@@ -84,10 +85,20 @@ def measure_rules(
             fires=_add(decided, rule.reason, "fires"),
             alone=_add(decided, rule.reason, "only"),
             seconds=_sum(_tell(decided, rule.reason, "seconds")),
-            signal_seconds=_sum_signals(scored, rule.signals),
+            signal_seconds=_sum_signals(scored, {firsts.get(name, name) for name in rule.signals}),
         )
-        for rule in rules
+        for rule in recipe.select.rules
     )
+
+
+def find_first_columns(recipe: Recipe) -> dict[str, str]:
+    """For each column of a signal the signal's first, under which records tell its time."""
+    models = [model.columns for model in recipe.score.models.values()]
+    return {
+        name: columns[0][0]
+        for columns in (*(signal.columns for signal in SIGNALS), *models)
+        for name, _ in columns
+    }
 
 
 def _tell(sides: Sequence[Side], rule: str, key: str) -> list[Any]:
@@ -102,15 +113,13 @@ def _add(sides: Sequence[Side], rule: str, key: str) -> int | None:
 
 
 def _sum(seconds: Sequence[float]) -> float | None:
-    return round(sum(seconds), 3) if seconds else None
+    return round(sum(seconds), 6) if seconds else None
 
 
-def _sum_signals(scored: Sequence[Side], columns: Sequence[str]) -> float | None:
-    """Seconds of the signals that fill the columns; a signal is known by its first column."""
-    firsts = {name: group.columns[0][0] for group in SIGNALS for name, _ in group.columns}
-    wanted = {firsts.get(name, name) for name in columns}
+def _sum_signals(scored: Sequence[Side], columns: Collection[str]) -> float | None:
+    """Seconds of the signals of which these are the first columns."""
     told = [side.get("signals", {}) for side in scored]
-    return _sum([seconds[name] for seconds in told for name in sorted(wanted) if name in seconds])
+    return _sum([seconds[name] for seconds in told for name in sorted(columns) if name in seconds])
 
 
 def count_meetings(decided: Sequence[Side]) -> tuple[Meeting, ...]:

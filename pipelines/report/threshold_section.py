@@ -79,9 +79,15 @@ def _render_card(
     return (
         f'<div class="chart"><h3><code>{escape(distribution.signal)}</code></h3>'
         f'<p class="soft">read by {_list_rules(distribution)}{missing}</p>'
-        f"{render_histogram(distribution, moves)}{_list_cuts(distribution)}"
+        f"{_render_chart(distribution, moves)}{_list_cuts(distribution)}"
         f"{''.join(render_slider(name, sliders[name]) for name in here)}</div>"
     )
+
+
+def _render_chart(distribution: Distribution, moves: Mapping[str, Sequence[Number]]) -> str:
+    """A histogram, where there is anything to show."""
+    counts = (distribution.kept, distribution.dropped_here, distribution.dropped_elsewhere)
+    return render_histogram(distribution, moves) if any(map(sum, counts)) else ""
 
 
 def _list_rules(distribution: Distribution) -> str:

@@ -79,6 +79,8 @@ def show_bytes(size: int) -> str:
 def show_seconds(seconds: float | None) -> str:
     if seconds is None:
         return "\u2013"
+    if seconds < 1:
+        return f"{1000 * seconds:.1f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -3,10 +3,15 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from filters.contacts import Contacts
 from pipelines.ledger import OK
 from pipelines.report import sample as sample_module
+from pipelines.report.distributions import choose_edges, find_thresholds
 from pipelines.report.figures import collect_figures
 from pipelines.report.page import render_page
 from pipelines.report.sample import draw_sample
@@ -151,6 +156,25 @@ def test_a_threshold_is_drawn_on_the_signal_that_it_cuts(figures):
     }
     (ratio,) = [d for d in figures.sample.distributions if d.signal == "aspect_ratio"]
     assert 0 == ratio.place(0.5) < ratio.place(1.0) < ratio.place(2.0) == 1
+
+
+def test_equal_numbers_of_one_rule_cut_each_its_own_signal():
+    columns = dict.fromkeys(("url_ratio", "email_ratio", "telephone_ratio"), [0.0, 0.25, 1.0])
+    signals = pa.record_batch(
+        [pa.array(values, pa.float32()) for values in columns.values()], list(columns)
+    )
+    rule = Contacts(max_url_ratio=0.5, max_email_ratio=0.5, max_telephone_ratio=0.5)
+    cuts = {name: [c.field for c in find_thresholds(signals, name, rule)] for name in columns}
+    assert cuts == {name: [f"max_{name}"] for name in columns}
+
+
+@given(st.lists(st.integers(0, 10**5), max_size=60), st.integers(0, 10**5))
+def test_the_bins_of_whole_numbers_lie_between_them_and_hold_all_but_the_tails(values, cut):
+    scale, edges = choose_edges(np.array(values, float), [cut], whole=True)
+    assert scale in ("linear", "log") and len(edges) >= 2
+    assert np.all(np.diff(edges) >= 1) and np.all(edges % 1 == 0.5)
+    inside = sum(edges[0] < value < edges[-1] for value in values)
+    assert inside >= 0.99 * len(values) - 2 and edges[0] < cut < edges[-1]
 
 
 def test_languages_and_sizes_are_those_of_a_slow_count(corpus, figures):
