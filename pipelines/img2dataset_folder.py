@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from pipelines.img2dataset_outcomes import bound_message, name_outcome
 from pipelines.source import Row, Source, find_column
+from pipelines.source_rows import choose_caption
 from pipelines.source_tables import list_cells
 from tokens.manifest import join_url
 
@@ -175,7 +176,7 @@ def _list_rows(table: pq.ParquetFile, names: list[str]) -> Iterator[tuple[bytes 
 
 def _make_row(shard: Shard, member: str, cells: Sequence[bytes | None]) -> Row:
     status, message, url, licence, width, height, *captions = cells
-    caption = next((one for one in captions if one and one.strip()), captions[0])
+    caption = choose_caption(captions)
     if status != b"success":
         outcome = name_outcome(_text(status), _text(message))
         return Row(url, caption, licence, outcome=outcome, signal=bound_message(_text(message)))

@@ -35,6 +35,8 @@ class RowMaker:
             for name in (columns.image or columns.url, *columns.captions):
                 find_column(header, name, source.url)
         self._encoded = [name in dialect.plus_encoded for name in columns.captions]
+        self._is_plain = self._encoded == [False]
+        self._image = columns.image
         self._video = None if dialect.video is None else dialect.video[1].encode()
         wanted = (
             None if holds_pictures else columns.image,
@@ -53,35 +55,33 @@ class RowMaker:
     def __call__(self, cells: Sequence[Cell], place: int) -> Row:
         """The row at that place of its table, from 0."""
         image, url, licence, width, height, boxes, kind, sha256, md5, *captions = cells
+        is_video = self._video is not None and _bytes(kind) == self._video
         row = Row(
             url,
-            self._choose(captions),
+            captions[0] if self._is_plain else self._choose(captions),
             licence,
-            face_boxes=read_boxes(boxes),
+            _name_digest((sha256, md5)) if sha256 or md5 else None,
+            "video" if is_video else None,
+            face_boxes=read_boxes(boxes) if boxes else None,
             declared_width=read_side(width),
             declared_height=read_side(height),
         )
-        if self._video is not None and _bytes(kind) == self._video:
-            return row._replace(outcome="video")
-        if self._source.columns.image is None:
-            return row._replace(expected_hash=_name_digest((sha256, md5)))
-        return self._at_hand(row, image, place)
+        return row if self._image is None or is_video else self._at_hand(row, image, place)
 
     def _choose(self, captions: Sequence[Cell]) -> Cell:
-        """The first caption that is not empty."""
         decoded = [
             unquote_to_bytes(_bytes(caption).replace(b"+", b" ")) if encoded else caption
             for caption, encoded in zip(captions, self._encoded, strict=True)
         ]
-        return next((caption for caption in decoded if caption and caption.strip()), decoded[0])
+        return choose_caption(decoded)
 
     def _at_hand(self, row: Row, image: Cell, place: int) -> Row:
         """A digest column is left alone: it is often that of the picture before it was shrunk."""
-        source = self._source
+        source, row = self._source, row._replace(expected_hash=None)
         if self._holds_pictures:
             name = source.url.rpartition("/")[2]
             url = row.url if row.url and row.url.strip() else source.place_of(name, str(place))
-            return row._replace(url=url, shard=name, member=f"row:{place}:{source.columns.image}")
+            return row._replace(url=url, shard=name, member=f"row:{place}:{self._image}")
         file = _bytes(image).decode("utf-8", "replace")
         url = row.url if row.url and row.url.strip() else source.place_of(file)
         if not file.strip():
@@ -89,8 +89,15 @@ class RowMaker:
         return row._replace(url=url, shard=THIS_FOLDER, member=f"file:{file}")
 
 
+def choose_caption(captions: Sequence[Cell]) -> Cell:
+    """The first caption that is not empty; the first one where all are."""
+    return next((caption for caption in captions if caption and caption.strip()), captions[0])
+
+
 def read_side(cell: Cell) -> int | None:
     """A side's length in pixels; None where the cell holds no sensible one."""
+    if not cell:
+        return None
     found = SIDE.fullmatch(_bytes(cell).decode("latin-1").strip())
     return None if found is None else int(found[0].partition(".")[0])
 

@@ -18,7 +18,7 @@ import fsspec
 from pipelines.face_boxes import read_boxes
 from pipelines.picture_folder import PICTURE_ENDINGS
 from pipelines.source import Row, Source
-from pipelines.source_rows import read_side
+from pipelines.source_rows import choose_caption, read_side
 from pipelines.source_tables import as_text
 from pipelines.tar_members import Member, read_member, walk_tar
 
@@ -59,7 +59,7 @@ def _make_row(file: IO[bytes], source: Source, key: str, parts: Mapping[str, Mem
     tar = source.url.rpartition("/")[2]
     row = Row(
         _cell(told, columns.url) or source.place_of(tar, key).encode("utf-8", "surrogateescape"),
-        next((caption for caption in captions if caption and caption.strip()), None),
+        choose_caption(captions),
         _cell(told, columns.license),
         original_width=read_side(_cell(told, "original_width")),
         original_height=read_side(_cell(told, "original_height")),

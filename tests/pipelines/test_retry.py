@@ -1,5 +1,6 @@
 """Asking again what may have passed: as a job in this process, and as a door."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.retry_units import plan_retry, splice
-from pipelines.sources import Source, cut_rows
+from pipelines.sources import Columns, Source, cut_rows
 from pipelines.steps import ItemRunner, Job, Step
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings
@@ -55,9 +56,9 @@ def rows(site: Site, tmp_path: Path) -> Manifest:
     )
 
 
-def fetch(folder: Path, rows: Manifest, kit: FetchKit) -> Manifest:
+def fetch(folder: Path, rows: Manifest, kit: FetchKit, sources: tuple[str, ...] = ()) -> Manifest:
     pairs = str(folder / "pairs")
-    work = FetchUnit(str(folder / "rows"), pairs, "section", kit)
+    work = FetchUnit(str(folder / "rows"), pairs, "section", kit, sources)
     made = Generation("fetch", pairs, {}, "section", {})
     outputs = tuple(map(work.output, rows.files))
     steps = (Step("Fetch Images", work, rows.files),)
@@ -101,6 +102,30 @@ def test_every_row_keeps_its_place(
     site.down.clear()
 
     assert column(tmp_path, retry(tmp_path, rows, first, kit), name) == before
+
+
+def test_a_picture_that_no_server_has_is_not_asked_for(
+    site: Site, kit: FetchKit, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    url = f"http://127.0.0.1:{site.port}/1.png"
+    told = [
+        {"file": "gone.png", "caption": "a"},
+        {"file": "gone.png", "caption": "b", "url": url},
+    ]
+    lines = map(json.dumps, told)
+    (tmp_path / "photos" / "t.jsonl").write_text("\n".join(lines))
+    source = Source(str(tmp_path / "photos" / "t.jsonl"), Columns(image="file"))
+    rows = cut_rows(
+        str(tmp_path), [source], unit_rows=5, limit=None, recipe={}, fetch_sha256="section"
+    )
+    first = fetch(tmp_path, rows, kit, (source.url,))
+    assert first.counts == {"truncated_body": 2}
+
+    second = retry(tmp_path, rows, first, kit)
+
+    assert column(tmp_path, second, "outcome") == ["truncated_body", "ok"]
+    assert set(site.hits) - {"/robots.txt"} == {"/1.png"}
 
 
 def test_a_unit_without_such_rows_keeps_its_file(
