@@ -29,7 +29,7 @@ def read_below(folder: str, name: str, max_bytes: int) -> Opened:
     if not is_below(name):
         return Opened(fault="its name leads out of the folder")
     filesystem, root = fsspec.url_to_fs(folder)
-    path = join_url(root, name)
+    path = join_url(root, *(part for part in name.split("/") if part != "."))
     try:
         if isinstance(filesystem, LocalFileSystem):
             return _read_local(root, path, max_bytes)
@@ -44,7 +44,7 @@ def read_below(folder: str, name: str, max_bytes: int) -> Opened:
 def is_below(name: str) -> bool:
     """Whether a name can only mean something below the folder that it is joined to."""
     parts = name.split("/")
-    return not ("://" in name or "\\" in name or "\0" in name or {"", ".", ".."} & set(parts))
+    return not ("://" in name or "\\" in name or "\0" in name or {"", ".."} & set(parts))
 
 
 def _read_local(root: str, path: str, max_bytes: int) -> Opened:

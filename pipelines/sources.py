@@ -78,8 +78,7 @@ def cut_rows(
     hashes = [hash_source(source) for source in sources]
     inputs = {
         "sources": [
-            describe_input(source, digest)
-            for source, digest in zip(sources, hashes, strict=True)
+            describe_input(source, digest) for source, digest in zip(sources, hashes, strict=True)
         ],
         "unit_rows": unit_rows,
         "limit": limit,
@@ -158,10 +157,9 @@ def _cut_source(
     gone: Tombstones,
 ) -> Iterator[FileEntry]:
     rows = read_rows(source) if limit is None else islice(read_rows(source), max(0, limit))
-    start = 0
+    start, key = 0, unit_key(source, digest)
     while unit := list(islice(rows, unit_rows)):
         index = first_unit + start // unit_rows
-        key = unit_key(source, digest)
         output = unit_output(folder, index, *key, str(number), str(start), str(len(unit)))
         yield read_record(output) or _write_unit(output, unit, number, start, gone)
         start += len(unit)

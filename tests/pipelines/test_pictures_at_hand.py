@@ -1,5 +1,6 @@
 """Pictures that a source holds itself become rows and are read; a hostile one costs rows alone."""
 
+import hashlib
 import io
 import json
 import os
@@ -226,7 +227,8 @@ def test_a_digest_column_beside_pictures_is_left_alone(tmp_path: Path) -> None:
     ("name", "outcome"),
     [
         pytest.param("0.png", "ok", id="there"),
-        pytest.param("./0.png", "not_an_image", id="dot"),
+        pytest.param("./a/./1.png", "ok", id="stays where it is"),
+        pytest.param("a//1.png", "not_an_image", id="an empty folder's name"),
         pytest.param("a/../0.png", "not_an_image", id="climbs and comes back"),
         pytest.param("../secret.png", "not_an_image", id="climbs"),
         pytest.param("a/../../secret.png", "not_an_image", id="climbs late"),
@@ -466,6 +468,28 @@ def test_a_damaged_header_is_rows_or_one_sentence(
         assert "is no tar, or damaged" in str(err)
     else:
         assert set(ends) <= {"ok", "not_an_image", "truncated_body", "body_too_large", "empty_body"}
+
+
+def test_lists_of_urls_and_digests_hold_for_pictures_at_hand(tmp_path: Path) -> None:
+    as_folder(tmp_path)
+    told = [
+        {"file": "0.png", "caption": "a name is no URL"},
+        {"file": "0.png", "caption": "a", "url": "http://left.alone.example/0.png"},
+        {"file": "a/1.png", "caption": "by its bytes"},
+    ]
+    (tmp_path / "photos" / "t.jsonl").write_text("\n".join(map(json.dumps, told)))
+    source = Source(str(tmp_path / "photos" / "t.jsonl"), Columns(image="file"))
+    (tmp_path / "optout.txt").write_text(
+        f"alone.example\n{hashlib.sha256(PICTURES[1]).hexdigest()}\n"
+    )
+    settings = FetchSettings(optout_lists=(str(tmp_path / "optout.txt"),))
+
+    with FetchSession(settings, StoredImage(), "pairmill") as session:
+        pairs = fetch_rows(
+            make_rows_table(rows_of(source), 0, 0), session, lambda _: None, [source.url]
+        )
+
+    assert pairs["outcome"].to_pylist() == ["ok", "optout_list", "optout_list"]
 
 
 def test_pictures_at_hand_are_decoded_in_other_processes(tmp_path: Path) -> None:
