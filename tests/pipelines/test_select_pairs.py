@@ -11,6 +11,7 @@ from pipelines.join import KEY
 from pipelines.pair_duplicates import later_rows
 from pipelines.select_pairs import assign_split
 from pipelines.verdicts import apply_rules
+from tokens.draw import keyed_uniform, keyed_uniforms
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +135,9 @@ def test_later_rows_agree_with_a_search_row_by_row(rows):
         for pair, *_ in rows
     }
     assert later_rows(make_keys(rows)).tolist() == [row != keepers[row[0]] for row in rows]
+
+
+def test_keyed_numbers_of_many_keys_are_those_of_each():
+    keys = [bytes([n] * 16) for n in range(20)]
+    many = keyed_uniforms(keys, "split", 3)
+    assert many.tolist() == [keyed_uniform(key, "split", 3) for key in keys]
