@@ -61,7 +61,7 @@ def read_members(
 
 
 def judge_body(body: bytes | None, max_bytes: int, shard: str) -> Fetched:
-    """What became of a picture whose bytes were read, one more than the limit at most; None: not."""
+    """How a picture ends that was read up to a byte beyond the limit; None: it could not be."""
     if body is None:
         return Fetched("truncated_body", signal=f"cut short in {shard}")
     if len(body) > max_bytes:
