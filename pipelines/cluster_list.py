@@ -89,7 +89,7 @@ class DescribeClusters:
 
     def __call__(self, item: int) -> None:
         counts = require_record(self.clusters).counts
-        facts = {"near_duplicates": {"max_distance": item} | counts | {"file": FILE_NAME}}
+        facts = {"near_duplicates": {"max_distance": item} | counts}
         text = json.dumps(facts, sort_keys=True).encode()
         commit_file(self.output(item), lambda sink: write_all(sink, text), Written(0))
         progress.advance(1)
@@ -105,6 +105,6 @@ def plan_cluster_list(
             Step("List Clusters", listing, (units,)),
             Step("Describe Clusters", describe, (max_distance,)),
         ),
-        copies=((listing.output(units).url, FILE_NAME),),
+        beside=((listing.output(units).url, FILE_NAME),),
         facts=(describe.output(max_distance).url,),
     )

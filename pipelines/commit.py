@@ -194,6 +194,12 @@ def put_table(url: str, table: pa.Table) -> None:
     _put(url, lambda file: write_table(file, table))
 
 
+def copy_file(source: str, url: str) -> str:
+    """Replace a file by another one's bytes in one step; returns their SHA-256 (hex)."""
+    with fsspec.open(source, "rb") as file:
+        return _put(url, lambda sink: shutil.copyfileobj(file, sink, 1 << 22))[1]
+
+
 def write_all(file: IO[bytes], data: bytes) -> None:
     """A file's whole content, as a `Writer` wants it."""
     file.write(data)

@@ -121,7 +121,9 @@ def _copies(manifest: Manifest) -> dict[str, str]:
         f"tokenizers/{TEXT_FILE}": details.get("text_tokenizer_sha256"),
         f"tokenizers/{IMAGE_FILE}": details.get("image_tokenizer_sha256"),
     }
-    return {name: digest for name, digest in named.items() if digest is not None}
+    known = {name: digest for name, digest in named.items() if digest is not None}
+    beside: dict[str, str] = details.get("beside", {})
+    return known | beside
 
 
 def _read_older(folder: str, generation: int) -> Iterator[Manifest]:

@@ -10,12 +10,12 @@ class Listing:
     """Steps that make files, and where the stage's publisher finds those."""
 
     steps: tuple[Step, ...] = ()
-    copies: tuple[tuple[str, str], ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
     """Files for the stage's folder: where from, and the name there."""
     facts: tuple[str, ...] = ()
     """JSON objects for the manifest's details."""
 
     def __add__(self, other: "Listing") -> "Listing":
         return Listing(
-            self.steps + other.steps, self.copies + other.copies, self.facts + other.facts
+            self.steps + other.steps, self.beside + other.beside, self.facts + other.facts
         )

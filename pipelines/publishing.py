@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from pipelines.commit import Output, current_manifest, publish, put_bytes, require_record
+from pipelines.commit import Output, copy_file, current_manifest, publish, require_record
 from pipelines.ledger import add_counts, check_books
 from tokens.manifest import FileEntry, Manifest, join_url
 
@@ -48,6 +48,8 @@ class PublishFiles:
     """The outcomes that rows may have; none: the files count no outcomes."""
     copies: tuple[tuple[str, str], ...] = ()
     """Files that readers want beside the stage's own: where from, and the name below the folder."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """The same, for files whose hashes the manifest's details name (`beside`)."""
     facts: tuple[str, ...] = ()
     """JSON objects that join the manifest's details: what is only known once the work is done."""
     leftovers: tuple[str, ...] = ()
@@ -57,9 +59,11 @@ class PublishFiles:
         entries = tuple(require_record(output) for output in self.outputs)
         self._check(entries)
         made = self.generation
-        for source, name in self.copies:
-            with fsspec.open(source, "rb") as file:
-                put_bytes(join_url(made.folder, name), file.read())
+        copied = {
+            name: copy_file(source, join_url(made.folder, name))
+            for source, name in (*self.copies, *self.beside)
+        }
+        beside = {"beside": {name: copied[name] for _, name in self.beside}} if self.beside else {}
         manifest = publish(
             made.folder,
             Manifest(
@@ -70,7 +74,7 @@ class PublishFiles:
                 recipe=made.recipe,
                 section_sha256=made.section_sha256,
                 inputs=made.inputs,
-                details=made.details | _read_facts(self.facts),
+                details=made.details | _read_facts(self.facts) | beside,
                 versions=list_versions(made.packages),
             ),
         )

@@ -200,7 +200,7 @@ def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
             tuple(map(decide.output, units)),
             {"": pairs.rows},
             REASONS,
-            copies=listing.copies,
+            beside=listing.beside,
             facts=listing.facts,
             leftovers=(join.join_folder(generation.folder),),
         ),

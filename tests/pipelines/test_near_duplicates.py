@@ -1,5 +1,6 @@
 """Near duplicates through the whole select stage, against a search of all pairs."""
 
+import hashlib
 from itertools import combinations
 from pathlib import Path
 from uuid import uuid4
@@ -123,9 +124,11 @@ def test_clusters_are_listed_and_described(tmp_path: Path):
         "largest": 4,
         "diameter_of_largest": 6,
         "pairs": 2,
-        "file": "clusters.parquet",
     }
-    rows = pq.read_table(tmp_path / "decisions" / "clusters.parquet").to_pylist()
+    file = tmp_path / "decisions" / "clusters.parquet"
+    beside = read_manifest(str(tmp_path / "decisions")).details["beside"]
+    assert beside == {"clusters.parquet": hashlib.sha256(file.read_bytes()).hexdigest()}
+    rows = pq.read_table(file).to_pylist()
     assert [(row["unit"], row["row"]) for row in rows] == [(0, 0), (1, 0), (1, 1), (2, 0)]
     assert {row["cluster"] for row in rows} == {0}
     assert [row["distance_to_keeper"] for row in rows] == [6, 3, 0, 6]
