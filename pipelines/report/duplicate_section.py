@@ -62,17 +62,22 @@ def render_eval_overlap(found: EvalOverlap) -> str:
 
 def _render_sets(sets: Sequence[Mapping[str, Any]]) -> str:
     distances = sorted({int(bits) for one in sets for bits in one.get("per_distance", {})})
-    heads = ("set", "pictures", "overlapping", *(f"at {bits}" for bits in distances))
+    heads = ("set", "pictures", "unreadable", "overlapping", *map(_head, distances))
     rows = [
         (
             _name(str(one.get("set", ""))),
             count_or_unknown(one.get("pictures")),
+            count_or_unknown(one.get("refused")),
             count_or_unknown(one.get("overlapping")),
             *(show_count(one.get("per_distance", {}).get(str(bits), 0)) for bits in distances),
         )
         for one in sets
     ]
     return render_table("Evaluation sets", heads, rows)
+
+
+def _head(distance: int) -> str:
+    return "1 bit" if distance == 1 else f"{distance} bits"
 
 
 def _name(name: str) -> str:
@@ -87,5 +92,5 @@ def _render_nearest(nearest: Nearest) -> str:
         f'<figure><div class="picture">{picture}</div><figcaption>'
         f"<code>{_name(nearest.set)}</code> {_name(nearest.picture)}</figcaption></figure>"
         f"{render_example(nearest.pair)}</div>"
-        f'<p class="soft">{_show_bits(nearest.distance)}{alike}</p></li>'
+        f'<span class="badge other">{_show_bits(nearest.distance)}{alike}</span></li>'
     )

@@ -99,7 +99,7 @@ def _list_cuts(distribution: Distribution) -> str:
         f"<code>{escape(cut.field)} = {show_number(cut.value)}</code>"
         for cut in distribution.thresholds
     )
-    return f'<p class="cuts">{cuts}</p>' if cuts else ""
+    return f'<p class="cuts">in the recipe: {cuts}</p>' if cuts else ""
 
 
 def _render_rest(names: Sequence[str], sliders: Mapping[str, Slider]) -> str:
@@ -159,9 +159,10 @@ def render_outcome(what_if: WhatIf) -> str:
         '<span class="soft">(<span id="kept-share"></span>'
         '<span class="wide" id="kept-about"></span><span id="kept-change"></span>)</span></p>'
         '<button type="button" id="reset" disabled>Reset</button>'
-        "<details><summary>Rows per reason, recipe lines</summary>"
+        '<details><summary>Recipe lines, rows per reason</summary><div class="told">'
+        '<pre tabindex="0" aria-label="Lines for the recipe" id="lines"></pre>'
         + render_table("Rows per reason", ("reason", "recipe", "now", "change"), rows)
-        + '<pre tabindex="0" aria-label="Lines for the recipe" id="lines"></pre></details></div>'
+        + "</div></details></div>"
     )
 
 

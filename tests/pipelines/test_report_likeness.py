@@ -63,7 +63,7 @@ def test_the_page_marks_the_keeper_and_tells_distances(figures):
     assert "1 bit away" in texts and "3 bits away" in texts
     assert "0 bits away, similarity 0.750" in texts
     assert "<i>far</i>" in texts
-    assert {"at 0", "at 5", "at 12"} <= set(texts)
+    assert {"0 bits", "5 bits", "12 bits", "unreadable"} <= set(texts)
 
 
 def test_clusters_that_nobody_listed_are_still_counted(directory, tmp_path):
