@@ -18,6 +18,8 @@ from tokens.manifest import join_url
 
 EXPIRY_S = 120.0
 """A lock that nobody has renewed for so long is dead."""
+JOURNAL_NAME = "purge.json"
+"""Beside the stages' folders for as long as a purge is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,21 @@ def _process_runs(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def hold_lock(directory: str) -> Iterator[None]:
+def hold_lock(directory: str, *, purging: bool = False) -> Iterator[None]:
     """Hold the lock of a build's folder, renewing it, until the block ends.
 
+    Args:
+        purging: a purge that was broken off is no hindrance: it is going to be finished.
+
     Raises:
-        BadInput: a living driver holds it; the message names host and process.
+        BadInput: a living driver holds it (the message names host and process), or a purge of the
+            folder was broken off.
     """
     url = join_url(directory, "lock.json")
     filesystem, path = fsspec.url_to_fs(url)
     _refuse_living(filesystem, path, directory)
+    if not purging:
+        _refuse_half_purged(filesystem, directory)
     done = threading.Event()
     _renew(url)
     thread = threading.Thread(target=_keep_renewing, args=(url, done), daemon=True)
@@ -75,6 +83,14 @@ def _refuse_living(filesystem: Any, path: str, directory: str) -> None:
         raise BadInput(
             f"{directory} is in use by process {holder.process} on {holder.host}: "
             "wait until it ends, or stop it"
+        )
+
+
+def _refuse_half_purged(filesystem: Any, directory: str) -> None:
+    if filesystem.exists(fsspec.url_to_fs(join_url(directory, JOURNAL_NAME))[1]):
+        raise BadInput(
+            f"a purge of {directory} was broken off, and parts of it still hold what has to go: "
+            f"python -m pipelines.purge {directory} finishes it"
         )
 
 

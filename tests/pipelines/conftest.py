@@ -74,7 +74,8 @@ def make_handler(site: Site, pictures: dict[str, bytes]) -> type[BaseHTTPRequest
 @pytest.fixture(scope="session")
 def pictures() -> dict[str, bytes]:
     drawn = {f"/{number}.png": draw_picture(number) for number in range(NUM_PICTURES)}
-    return drawn | {"/page.png": b"<!doctype html><title>a page</title>"}
+    others = {"/page.png": b"<!doctype html><title>a page</title>", "/copy.png": drawn["/7.png"]}
+    return drawn | others
 
 
 @pytest.fixture(scope="session")
