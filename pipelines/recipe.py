@@ -19,7 +19,7 @@ import fsspec
 from filters import FILTERS
 from filters.filter import Filter
 from filters.short_side import ShortSide
-from filters.signals import CORPUS_SIGNAL_TYPES
+from filters.signals import CORPUS_SIGNAL_TYPES, MODEL_TABLES
 from pipelines.recipe_sections import EncodeSection, FetchSection, ScoreSection, SelectSection
 from pipelines.toml_tables import check_keys, check_table, nearest, read_table
 
@@ -46,8 +46,17 @@ class Recipe:
         for name, reader in self.select.wanted.items():
             if name not in self.score.columns and name not in CORPUS_SIGNAL_TYPES:
                 raise ValueError(
-                    f"[score] signals lacks {name!r}, which {reader} in [select] reads; add it"
+                    f"[score] signals lacks {name!r}, which {reader} in [select] reads; "
+                    f"add {self._what_measures(name)}"
                 )
+
+    def _what_measures(self, signal: str) -> str:
+        """What a recipe must name for a column that it lacks."""
+        tables = [table for table, kinds in MODEL_TABLES.items() if signal in kinds]
+        if not tables:
+            return "it"
+        missing = tables[0] not in self.score.models
+        return f"the table [score.{tables[0]}]" if missing else f"it, by [score.{tables[0]}]"
 
     def _check_sizes(self) -> None:
         """Every kept picture must be large enough for the crop."""

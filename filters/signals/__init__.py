@@ -19,7 +19,7 @@ from filters.signals.picture_size import PICTURE_SIZE
 from filters.signals.sharpness import SHARPNESS
 from filters.signals.signal import Signal
 from filters.signals.tagger import TAGGER_COLUMNS
-from filters.signals.word_lists import WORD_LIST_COLUMNS
+from filters.signals.word_lists import PROFANITY_COLUMNS, VOCABULARY_COLUMNS
 from filters.signals.word_use import WORD_USE
 
 SIGNALS: tuple[Signal, ...] = (
@@ -46,8 +46,16 @@ SIGNAL_TYPES = {name: kind for signal in SIGNALS for name, kind in signal.column
 CORPUS_SIGNAL_TYPES = {"caption_count": pa.uint32()}
 """Columns that select computes over the whole corpus; a rule reads them as it reads the others."""
 
-MODEL_SIGNAL_TYPES = CLIP_TYPES | dict((*TAGGER_COLUMNS, *WORD_LIST_COLUMNS))
-"""Columns of the models that a recipe's [score] may name, as far as rules read them."""
+MODEL_TABLES: dict[str, dict[str, pa.DataType]] = {
+    "clip": CLIP_TYPES,
+    "tagger": dict(TAGGER_COLUMNS),
+    "profanity": dict(PROFANITY_COLUMNS),
+    "vocabulary": dict(VOCABULARY_COLUMNS),
+}
+"""The tables of a recipe's [score] that name models, and the columns of each that rules read."""
+
+MODEL_SIGNAL_TYPES = {name: kind for kinds in MODEL_TABLES.values() for name, kind in kinds.items()}
+"""Columns of all models, as far as rules read them."""
 
 RULE_SIGNAL_TYPES = SIGNAL_TYPES | CORPUS_SIGNAL_TYPES | MODEL_SIGNAL_TYPES
 """All that a rule may read."""

@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 from filters.signals.signal import Columns, Signal
 from filters.signals.words import Numbers, split_words
 
-WORD_LIST_COLUMNS: Columns = (("profane_words", pa.int32()), ("unknown_words", pa.int32()))
+PROFANITY_COLUMNS: Columns = (("profane_words", pa.int32()),)
+VOCABULARY_COLUMNS: Columns = (("unknown_words", pa.int32()),)
 BUNDLED = "bundled"
 _BUNDLED_FILE = "data/profanity_en.txt"
 
@@ -37,7 +38,7 @@ class Profanity:
 
     @property
     def columns(self) -> Columns:
-        return WORD_LIST_COLUMNS[:1]
+        return PROFANITY_COLUMNS
 
     def find(self) -> dict[str, str]:
         return {"words_sha256": _hash_list(self.words, "profanity")}
@@ -57,7 +58,7 @@ class WordList:
 
     @property
     def columns(self) -> Columns:
-        return WORD_LIST_COLUMNS[1:]
+        return VOCABULARY_COLUMNS
 
     def find(self) -> dict[str, str]:
         return {"words_sha256": _hash_list(self.words, "vocabulary")}

@@ -224,3 +224,23 @@ def test_rules_stand_in_the_order_of_the_file():
     rules = [SHORT_SIDE, {"filter": "caption_length", "min_words": 2}]
     recipe = read_recipe({"select": {"rules": rules}})
     assert recipe.select.rules == (ShortSide(256), CaptionLength(min_words=2))
+
+
+@pytest.mark.parametrize(
+    ("rule", "score", "match"),
+    [
+        ("part_of_speech", {}, r"lacks 'nouns', .* add the table \[score\.tagger\]"),
+        ("profanity", {}, r"lacks 'profane_words', .* add the table \[score\.profanity\]"),
+        ("rare_words", {}, r"lacks 'unknown_words', .* add the table \[score\.vocabulary\]"),
+        ("clip_similarity", {}, r"lacks 'clip_similarity', .* add the table \[score\.clip\]"),
+        (
+            "profanity",
+            {"profanity": {}, "signals": ["short_side_px"]},
+            r"add it, by \[score\.profanity\]",
+        ),
+    ],
+)
+def test_a_rule_over_a_model_asks_for_the_models_table(rule, score, match):
+    select = {"rules": [{"filter": rule}, SHORT_SIDE]}
+    with pytest.raises(ValueError, match=match):
+        read_recipe({"score": score, "select": select})
