@@ -47,9 +47,14 @@ def is_below(name: str) -> bool:
     return not ("://" in name or "\\" in name or "\0" in name or {"", ".."} & set(parts))
 
 
+def leads_out(real: str, root: str) -> bool:
+    """Whether a path without links lies anywhere but below the root."""
+    return os.path.commonpath([real, root]) != root
+
+
 def _read_local(root: str, path: str, max_bytes: int) -> Opened:
-    real, real_root = os.path.realpath(path), os.path.realpath(root)
-    if os.path.commonpath([real, real_root]) != real_root:
+    real = os.path.realpath(path)
+    if leads_out(real, os.path.realpath(root)):
         return Opened(fault="a link leads out of the folder")
     descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:

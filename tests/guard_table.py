@@ -264,9 +264,33 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "stored picture size",
-        "pipelines.img2dataset_members:_judge",
+        "pipelines.img2dataset_members:judge_body",
         with_limit(1, 2**40),
         ("test_size_decides",),
+    ),
+    Guard(
+        "size of a picture at hand",
+        "pipelines.stored_pictures:judge_body",
+        with_limit(1, 2**40),
+        ("test_the_size_of_a_picture_at_hand_decides",),
+    ),
+    Guard(
+        "file names",
+        "pipelines.plain_files:is_below",
+        says(True),
+        ("test_no_name_climbs_where_there_are_no_links_to_follow",),
+    ),
+    Guard(
+        "file links",
+        "pipelines.plain_files:leads_out",
+        says(False),
+        ("test_links_of_a_folder_are_rows_and_lead_nowhere",),
+    ),
+    Guard(
+        "face boxes",
+        "pipelines.fetch:are_sound",
+        says(True),
+        ("test_every_way_to_fetch_blurs_where_the_recipe_says_so_and_there_alone",),
     ),
     Guard(
         "picture format",

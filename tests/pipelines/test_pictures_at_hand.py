@@ -138,7 +138,9 @@ def test_a_unit_reads_its_pictures_in_whatever_order(
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_size_decides(tmp_path: Path, write: Callable[[Path], Source]) -> None:
+def test_the_size_of_a_picture_at_hand_decides(
+    tmp_path: Path, write: Callable[[Path], Source]
+) -> None:
     source = write(tmp_path)
     [row, *_] = rows_of(source)
     assert bring(source, row, len(PICTURES[0])).outcome == "ok"
@@ -264,6 +266,17 @@ def test_no_name_leads_out_of_the_tables_folder(tmp_path: Path, name: str, outco
     (photos / "t.jsonl").write_text(table)
 
     assert outcomes(Source(str(photos / "t.jsonl"), Columns(image="file"))) == [outcome]
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "a/../../secret.png", "/secret.png"])
+def test_no_name_climbs_where_there_are_no_links_to_follow(tmp_path: Path, name: str) -> None:
+    memory = fsspec.filesystem("memory")
+    folder = f"/{tmp_path.name}-{len(name)}"
+    memory.pipe({f"{folder}/photos/a.png": PICTURES[0], f"{folder}/secret.png": PICTURES[0]})
+
+    [(_, fetched)] = read_stored(f"memory:/{folder}/photos", ".", [f"file:{name}"], MAX_BYTES)
+
+    assert fetched == Fetched("not_an_image", signal="its name leads out of the folder")
 
 
 def test_links_of_a_folder_are_rows_and_lead_nowhere(tmp_path: Path) -> None:
