@@ -1,6 +1,6 @@
 """Counts for each source: a unit's rows come from one, and the rows manifest says which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,13 @@ def count_by_source(rows: Manifest, decided: Manifest) -> tuple[SourceCounts, ..
             source["name"],
             source["license"] or "",
             source["rows"],
-            add_counts(_units(decided.files, source["first_unit"], source["units"])),
+            add_counts(list_units(source, decided)),
         )
         for source in sources
     )
 
 
-def _units(entries: Sequence[FileEntry], first: int, number: int) -> list[FileEntry]:
-    return [entry for entry in entries if first <= entry.index < first + number]
+def list_units(source: Mapping[str, Any], stage: Manifest) -> list[FileEntry]:
+    """The files of a stage that hold a source's rows; `source` is as the rows manifest has it."""
+    units = range(source["first_unit"], source["first_unit"] + source["units"])
+    return [entry for entry in stage.files if entry.index in units]

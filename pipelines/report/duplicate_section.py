@@ -86,7 +86,7 @@ def _name(name: str) -> str:
 
 def _render_nearest(nearest: Nearest) -> str:
     alike = "" if nearest.similarity is None else f", similarity {nearest.similarity:.3f}"
-    picture = render_image(nearest.thumbnail, "evaluation picture") if nearest.thumbnail else ""
+    picture = render_image(nearest.thumbnail, "evaluation picture")
     return (
         '<li><div class="twins">'
         f'<figure><div class="picture">{picture}</div><figcaption>'

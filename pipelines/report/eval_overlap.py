@@ -11,6 +11,7 @@ from pipelines.report.reading import read_beside
 from tokens.manifest import Manifest
 
 FILE_NAME = "eval_overlap.parquet"
+COLUMNS = ("set", "picture", "unit", "row", "pair_id", "distance", "similarity")
 NEAREST_SHOWN = 12
 
 
@@ -49,19 +50,32 @@ def show_eval_overlap(directory: str, pairs: Manifest, decisions: Manifest) -> E
 
 def load_nearest(directory: str, pairs: Manifest) -> tuple[Nearest, ...]:
     """Every evaluation picture at most once, with its nearest pair; the nearest of all first."""
-    table = read_beside(directory, FILE_NAME)
-    if table is None:
+    table = read_beside(directory, FILE_NAME, COLUMNS)
+    if not table:
         return ()
-    keys = table.drop_columns(["thumbnail"]).to_pylist()
-    order = sorted(range(len(keys)), key=lambda i: _rank(keys[i]))
-    chosen: dict[tuple[str, str], int] = {}
-    for number in order:
-        chosen.setdefault((keys[number]["set"], keys[number]["picture"]), number)
-        if len(chosen) == NEAREST_SHOWN:
-            break
-    rows = [keys[i] | {"thumbnail": table["thumbnail"][i].as_py()} for i in chosen.values()]
+    rows = choose_nearest(table.to_pylist())
+    thumbnails = read_thumbnails(directory, [row["picture"] for row in rows])
     examples = load_pairs(directory, pairs, rows)
-    return tuple(make_nearest(row, examples[row["pair_id"]]) for row in rows)
+    return tuple(
+        make_nearest(row, thumbnails[row["set"], row["picture"]], examples[row["pair_id"]])
+        for row in rows
+    )
+
+
+def choose_nearest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first few evaluation pictures by how near their nearest pair is, each with that pair."""
+    nearest: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in sorted(rows, key=_rank):
+        nearest.setdefault((row["set"], row["picture"]), row)
+    return list(nearest.values())[:NEAREST_SHOWN]
+
+
+def read_thumbnails(directory: str, pictures: list[str]) -> dict[tuple[str, str], bytes]:
+    """JPEGs of some evaluation pictures: those of all would be gigabytes."""
+    columns = ("set", "picture", "thumbnail")
+    table = read_beside(directory, FILE_NAME, columns, {"picture": pictures})
+    rows = table.to_pylist() if table else []
+    return {(row["set"], row["picture"]): row["thumbnail"] for row in rows}
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -71,11 +85,11 @@ def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["distance"], like, row["set"], row["picture"], row["unit"], row["row"]
 
 
-def make_nearest(row: Mapping[str, Any], pair: Example) -> Nearest:
+def make_nearest(row: Mapping[str, Any], thumbnail: bytes, pair: Example) -> Nearest:
     return Nearest(
         set=row["set"],
         picture=row["picture"],
-        thumbnail=make_thumbnail(row["thumbnail"]) if row["thumbnail"] else b"",
+        thumbnail=make_thumbnail(thumbnail),
         distance=row["distance"],
         similarity=row["similarity"],
         pair=pair,

@@ -12,6 +12,7 @@ from pipelines.report.reading import read_beside
 from tokens.manifest import Manifest, join_url, read_table
 
 FILE_NAME = "clusters.parquet"
+COLUMNS = ("cluster", "unit", "row", "pair_id", "distance_to_keeper", "kept")
 CLUSTERS_SHOWN = 8
 MEMBERS_SHOWN = 6
 
@@ -52,13 +53,18 @@ def show_near_duplicates(
     figures = decisions.details.get("near_duplicates")
     if figures is None:
         return None
-    table = read_beside(directory, FILE_NAME)
-    return NearDuplicates(figures, load_clusters(directory, pairs, table) if table else ())
+    return NearDuplicates(figures, load_clusters(directory, pairs))
 
 
-def load_clusters(directory: str, pairs: Manifest, table: pa.Table) -> tuple[Cluster, ...]:
-    """The largest clusters, each with a few of its pictures."""
-    largest = find_largest(table["cluster"])
+def load_clusters(directory: str, pairs: Manifest) -> tuple[Cluster, ...]:
+    """The largest clusters, each with a few of its pictures; no other is held whole."""
+    numbers = read_beside(directory, FILE_NAME, ("cluster",))
+    if not numbers:
+        return ()
+    largest = find_largest(numbers["cluster"])
+    wanted = {"cluster": [cluster for cluster, _ in largest]}
+    table = read_beside(directory, FILE_NAME, COLUMNS, wanted)
+    assert table is not None, FILE_NAME
     chosen = {cluster: choose_members(table, cluster) for cluster, _ in largest}
     members = [member for few in chosen.values() for member in few]
     examples = load_pairs(directory, pairs, members)

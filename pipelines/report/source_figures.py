@@ -1,11 +1,12 @@
 """The funnel of each source: rows read, why they were dropped, pairs kept, tokens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.by_source import list_units
 from pipelines.ledger import OK, add_counts
-from tokens.manifest import KEPT, FileEntry, Manifest
+from tokens.manifest import KEPT, Manifest
 
 TRAIN = "train"
 
@@ -50,8 +51,8 @@ def _count_source(
     tokens_per_training_pair: int | None,
     tokens_per_row: int,
 ) -> SourceFigures:
-    fetched = add_counts(_units_of(source, pairs))
-    decided = list(_units_of(source, decisions)) if decisions else []
+    fetched = add_counts(list_units(source, pairs))
+    decided = list_units(source, decisions) if decisions else []
     counts = add_counts(decided) if decisions else fetched
     kept = counts.get(KEPT, 0) if decisions else None
     train = sum(entry.splits.get(TRAIN, 0) for entry in decided)
@@ -68,9 +69,3 @@ def _count_source(
         if tokens_per_training_pair is None or kept is None
         else train * tokens_per_training_pair + (kept - train) * tokens_per_row,
     )
-
-
-def _units_of(source: Mapping[str, Any], manifest: Manifest) -> Iterator[FileEntry]:
-    first = source["first_unit"]
-    units = range(first, first + source["units"])
-    return (entry for entry in manifest.files if entry.index in units)

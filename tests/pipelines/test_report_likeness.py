@@ -66,6 +66,16 @@ def test_the_page_marks_the_keeper_and_tells_distances(figures):
     assert {"0 bits", "5 bits", "12 bits", "unreadable"} <= set(texts)
 
 
+def test_nothing_alike_is_shown_as_nothing(tmp_path):
+    write_corpus(str(tmp_path), "select")
+    for name in ("clusters", "eval_overlap"):
+        file = tmp_path / "decisions" / f"{name}.parquet"
+        pq.write_table(pq.read_table(file).slice(0, 0), file)
+    figures = collect_figures(str(tmp_path))
+    assert figures.near_duplicates.largest == figures.eval_overlap.nearest == ()
+    assert "Evaluation sets" in render_page(figures)
+
+
 def test_clusters_that_nobody_listed_are_still_counted(directory, tmp_path):
     write_corpus(str(tmp_path), "select")
     (tmp_path / "decisions" / "clusters.parquet").unlink()
