@@ -4,7 +4,7 @@
 as 12 bits or the set's own cosine: `set`, `picture` (its name there), `unit` and `row` (the pair's
 place in `pairs/`), `pair_id`, `distance` (bits), `similarity` (cosine, null where not known),
 `thumbnail` (JPEG of the evaluation picture). `decisions/eval_<set>.txt`, of a set with action =
-"list": the names of its pictures that no kept pair shows, one a line.
+"list": the names of its pictures that none of the pairs shows that pass the rules, one a line.
 """
 
 import json

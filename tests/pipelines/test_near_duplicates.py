@@ -5,11 +5,13 @@ from itertools import combinations
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.near_duplicates import HASH, collapse
 from tests.pipelines.select_corpus import (
     Picture,
     plan,
@@ -134,6 +136,29 @@ def test_clusters_are_listed_and_described(tmp_path: Path):
     assert [row["distance_to_keeper"] for row in rows] == [6, 3, 0, 6]
     assert [row["kept"] for row in rows] == [False, False, True, False]
     assert not (tmp_path / "decisions" / "join").exists()
+
+
+def test_flat_pictures_that_share_a_hash_are_one_cluster_and_no_pairs():
+    folder = f"memory://{uuid4()}"
+    flat, near = [Picture(0)] * 3, [Picture(0xFF << 40), Picture(0xFF << 40 | 1)]
+    assert reasons(select(folder, [flat, near], NEAR)).count("near_duplicate") == 3
+    details = read_manifest(f"{folder}/decisions").details["near_duplicates"]
+    assert (details["clusters"], details["largest"]) == (2, 3)
+    assert (details["diameter_of_largest"], details["pairs"]) == (0, 1)
+
+
+def test_no_row_takes_part():
+    folder = f"memory://{uuid4()}"
+    assert reasons(select(folder, [[Picture(0, side_px=100)]], NEAR)) == ["short_side"]
+    assert read_manifest(f"{folder}/decisions").details["near_duplicates"]["clusters"] == 0
+
+
+def test_a_hot_hash_is_one_record_of_a_unit():
+    records = np.zeros(10_000, HASH)
+    records["row"], records["rows"] = np.arange(10_000), 1
+    records["area"][[70, 80]] = 5
+    (best,) = collapse(records)
+    assert (best["row"], best["rows"], best["area"]) == (70, 10_000, 5)
 
 
 def test_a_cluster_stays_on_one_side_where_all_of_it_is_kept():
