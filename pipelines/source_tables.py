@@ -19,12 +19,15 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_FIELD_BYTES = 16 << 20
 """A longer field in a CSV file is an unclosed quotation mark, not a caption."""
 
+MAX_LINE_BYTES = 4 * MAX_FIELD_BYTES
+"""A longer line is no row: a few megabytes of gzip can hold one that no memory does."""
+
 csv.field_size_limit(MAX_FIELD_BYTES)
 
 
 def read_delimited(file: IO[bytes], source: Source) -> Iterator[Row]:
     # Latin-1 maps every byte to one character, so that bytes that are no UTF-8 come through.
-    lines = (line.decode("latin-1") for line in file)
+    lines = (line.decode("latin-1") for line in read_lines(file, source.url))
     delimiter = DELIMITERS[source.format]
     if delimiter == "\t" and not source.dialect.quoted:
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
@@ -35,6 +38,18 @@ def read_delimited(file: IO[bytes], source: Source) -> Iterator[Row]:
     places = [None if name is None else header.index(name) for name in make_row.names]
     for number, cells in enumerate(filter(None, records)):
         yield make_row(_pick([cell.encode("latin-1") for cell in cells], places), number)
+
+
+def read_lines(file: IO[bytes], where: str) -> Iterator[bytes]:
+    """Every line; raises ValueError for one that is longer than a row can be."""
+    readline = file.readline
+    for number in count(1):
+        line = readline(MAX_LINE_BYTES + 1)
+        if not line:
+            return
+        if len(line) > MAX_LINE_BYTES:
+            raise ValueError(f"{where}, line {number}, is longer than {MAX_LINE_BYTES} bytes")
+        yield line
 
 
 def _take_header(
@@ -61,7 +76,7 @@ def _pick(cells: Sequence[bytes], places: Sequence[int | None]) -> list[Cell]:
 
 def read_jsonl(file: IO[bytes], source: Source) -> Iterator[Row]:
     make_row, place = RowMaker(source, None), 0
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(read_lines(file, source.url), 1):
         if not line.strip():
             continue
         try:

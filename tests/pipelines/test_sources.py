@@ -153,7 +153,9 @@ def test_a_limit_counts_over_all_sources(tmp_path: Path) -> None:
     [
         pytest.param({"unit_rows": 3}, "was built with unit_rows = 2", id="unit size"),
         pytest.param({"fetch": "g"}, r"another \[fetch\] section", id="fetch section"),
-        pytest.param({"columns": Columns("caption", ("url",))}, "another source list", id="columns"),
+        pytest.param(
+            {"columns": Columns("caption", ("url",))}, "another source list", id="columns"
+        ),
     ],
 )
 def test_another_build_in_the_same_folder_is_refused(
