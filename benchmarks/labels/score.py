@@ -15,12 +15,12 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 import pyarrow.compute as pc
-from agreement import Agreement, compare_pairs, compare_rows
+from agreement import Agreement, Bools, compare_pairs, compare_rows
 from corpus import HERE, Corpus, labelled, read_corpus, read_labels
 
 from filters import Language
 from filters.filter import Filter
-from filters.signals import CORPUS_SIGNAL_TYPES, SIGNALS
+from filters.signals import SIGNALS
 
 MEANT = {
     "boilerplate": ("boilerplate", "yes"),
@@ -31,14 +31,15 @@ MEANT = {
     "profanity": ("profanity", "yes"),
 }
 """The label that a rule is after; the other rules of text are held against them all."""
-OF_CAPTIONS = {name for one in SIGNALS if one.needs == "caption" for name, _ in one.columns}
+OF_PICTURES = {name for one in SIGNALS if one.needs != "caption" for name, _ in one.columns}
+OF_CLIP = {"clip_similarity", "clip_truncated", "aesthetic_score", "nsfw_score"}
 CLOSE_STRATA = 4
 """The strata of the 64,000 most alike pairs."""
 MOST_BITS = 12
 
 
 def reads_captions(rule: Filter) -> bool:
-    return set(rule.signals) <= OF_CAPTIONS | set(CORPUS_SIGNAL_TYPES)
+    return not set(rule.signals) & (OF_PICTURES | OF_CLIP)
 
 
 def judge_rules(corpus: Corpus) -> Iterable[tuple[str, Agreement]]:
@@ -51,6 +52,9 @@ def judge_rules(corpus: Corpus) -> Iterable[tuple[str, Agreement]]:
         column, value = MEANT.get(rule.reason, ("anything", ""))
         wanted = labelled(labels, column, value) if rule.reason in MEANT else bad
         yield f"{rule.reason} ~ {column}", compare_rows(corpus.fires(rule, rows), wanted)
+    for rule in rules:
+        if rule.reason in MEANT:
+            yield f"{rule.reason} ~ anything", compare_rows(corpus.fires(rule, rows), bad)
     fired = np.logical_or.reduce([corpus.fires(rule, rows) for rule in rules])
     yield "all of them ~ anything", compare_rows(fired, bad)
 
@@ -83,16 +87,27 @@ def judge_kept(corpus: Corpus) -> Iterable[tuple[str, list[str]]]:
 def judge_hashes(corpus: Corpus, series: bool) -> Iterable[tuple[str, Agreement]]:
     """Near duplicates among the most alike pairs, by the bits that they may differ in.
 
+    A pair of which one picture was refused is not counted. The last line asks for equal captions
+    besides equal hashes.
+
     Args:
         series: count the pairs of two line stars of one series too.
     """
     pairs = [pair for pair in read_labels("pairs.csv") if int(pair["stratum"]) < CLOSE_STRATA]
     strata = np.array([int(pair["stratum"]) for pair in pairs])
-    counted = np.array([series or pair["note"] != "star series" for pair in pairs])
-    bits = count_bits(corpus, [pair["first"] for pair in pairs], [p["second"] for p in pairs])
+    firsts, seconds = [pair["first"] for pair in pairs], [pair["second"] for pair in pairs]
+    bits = count_bits(corpus, firsts, seconds)
+    counted = np.array([series or pair["note"] != "star series" for pair in pairs]) & (bits <= 64)
     wanted = labelled(pairs, "near_duplicate", "yes") & counted
     for most in range(MOST_BITS + 1):
         yield f"{most}", compare_pairs((bits <= most) & counted, wanted, strata, read_sizes())
+    alike = (bits == 0) & counted & share_caption(corpus, firsts, seconds)
+    yield "0, same caption", compare_pairs(alike, wanted, strata, read_sizes())
+
+
+def share_caption(corpus: Corpus, firsts: list[str], seconds: list[str]) -> Bools:
+    one, other = (corpus.take(paths)["caption"].to_pylist() for paths in (firsts, seconds))
+    return np.array([first == second for first, second in zip(one, other, strict=True)], bool)
 
 
 def count_bits(corpus: Corpus, firsts: list[str], seconds: list[str]) -> np.ndarray:
