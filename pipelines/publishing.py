@@ -56,6 +56,17 @@ class PublishFiles:
     """Folders that nobody needs once the manifest is there."""
 
     def __call__(self) -> Manifest:
+        """Publish; doing it again, as a Beam pipeline and its driver do, changes nothing."""
+        current = current_manifest(self.generation.folder) if self.facts or self.beside else None
+        if current is not None and self.generation.is_current():
+            manifest = current  # what facts and files beside are made of has gone with the first
+        else:
+            manifest = self._publish()
+        for folder in self.leftovers:
+            _remove(folder)
+        return manifest
+
+    def _publish(self) -> Manifest:
         entries = tuple(require_record(output) for output in self.outputs)
         self._check(entries)
         made = self.generation
@@ -64,7 +75,7 @@ class PublishFiles:
             for source, name in (*self.copies, *self.beside)
         }
         beside = {"beside": {name: copied[name] for _, name in self.beside}} if self.beside else {}
-        manifest = publish(
+        return publish(
             made.folder,
             Manifest(
                 stage=made.stage,
@@ -78,9 +89,6 @@ class PublishFiles:
                 versions=list_versions(made.packages),
             ),
         )
-        for folder in self.leftovers:
-            _remove(folder)
-        return manifest
 
     def _check(self, entries: Iterable[FileEntry]) -> None:
         found = dict.fromkeys(self.rows, 0)

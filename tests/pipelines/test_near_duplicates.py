@@ -174,6 +174,15 @@ def test_a_cluster_stays_on_one_side_where_all_of_it_is_kept():
     assert alone == {"train", "val"}
 
 
+def test_publishing_again_changes_nothing(tmp_path: Path):
+    """A Beam pipeline publishes in its last step, and its driver once more."""
+    job = plan(tmp_path, write_corpus(tmp_path, CHAIN), NEAR)
+    first = run(job)
+    before = digest_folder(tmp_path)
+    assert job.publish() == first
+    assert digest_folder(tmp_path) == before
+
+
 SECTION = NEAR | {"exact_duplicates": ["bytes", "pixels", "phash_caption"]}
 
 
