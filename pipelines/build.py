@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.enable()
         spare_pandas()
         build = settle(args)
+        check_needs(args.runner, beam_options, [source.url for source in build.sources])
         options = check_beam_options(args.runner, beam_options)
         with choose_engine(args.runner, args.direct_num_workers, options) as engine:
             run_build(build, engine)

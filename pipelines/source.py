@@ -85,7 +85,7 @@ class Source:
         return "img2dataset" if parts else "pictures"
 
     def _file_format(self) -> str:
-        name = self.url
+        whole = name = self.url.partition("::")[0]  # of a file inside an archive, the file's
         for packed in PACKED:
             name = name.removesuffix(packed)
         ending = name.rpartition(".")[2].lower()
@@ -95,7 +95,7 @@ class Source:
                 "(.gz, .bz2, .xz and .zst may follow those of tables); rename the file after what "
                 "it holds, or name its --dialect"
             )
-        if ending == "tar" and name != self.url:
+        if ending == "tar" and name != whole:
             raise ValueError(f"{self.url} is a packed tar, whose members have no place: unpack it")
         return FORMATS[ending]
 

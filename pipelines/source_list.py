@@ -167,7 +167,10 @@ def _find_files(listed: Listed, name: str) -> Iterator[Source]:
         table = None if columns.image else _find_metadata(url)
         if table:
             columns = replace(columns, image=METADATA_IMAGE)
-        yield Source(table or url, columns, dialect, name, listed.license)
+        source = Source(table or url, columns, dialect, name, listed.license)
+        if "::" in url and source.holds_pictures:
+            raise ValueError(f"{url} holds pictures inside an archive: unpack it first")
+        yield source
 
 
 def _match(url: str) -> list[str]:
@@ -178,7 +181,10 @@ def _match(url: str) -> list[str]:
     found = sorted(filesystem.glob(path))
     if not found:
         raise ValueError(f"{url} matches nothing: give a pattern that files are called by")
-    return found if "://" not in url else [filesystem.unstrip_protocol(file) for file in found]
+    if "://" not in url:
+        return found
+    _, chain, inside = url.partition("::")  # zip://*.csv::s3://bucket/tables.zip
+    return [filesystem.unstrip_protocol(file) + chain + inside for file in found]
 
 
 def _find_metadata(url: str) -> str | None:

@@ -1,5 +1,6 @@
 """Patterns, lists of sources and flags become named sources, or a sentence says why not."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,18 @@ def test_a_pattern_may_be_any_fsspec_url(tmp_path: Path) -> None:
     write_tables(tmp_path, "a.csv", "b.csv")
     sources = settle(f"--input=file://{tmp_path}/?.csv")
     assert [source.url for source in sources] == [f"file://{tmp_path}/{n}.csv" for n in "ab"]
+
+
+def test_a_pattern_may_look_into_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "tables.zip", "w") as archive:
+        for name in ("b.csv", "a.csv", "c.txt"):
+            archive.writestr(name, CSV.format(name[0]))
+    sources = settle(f"--input=zip://*.csv::{tmp_path}/tables.zip")
+    assert [row.caption for source in sources for row in read_rows(source)] == [
+        *(b"a one", b"a two", b"b one", b"b two"),
+    ]
+    with pytest.raises(ValueError, match="inside an archive: unpack it"):
+        settle(f"--input=zip://*.csv::{tmp_path}/tables.zip", "--image_column=url")
 
 
 LIST = """

@@ -5,9 +5,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.build import main
 from tokens.manifest import kept_pairs, read_manifest
 
 from . import test_pictures_at_hand as at_hand
@@ -132,11 +134,23 @@ def test_a_source_that_is_none_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pipelines.build import main
-
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main([*flags, "--output", "out", "--until", "fetch"]) == 2
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.timeout(BUILD_S)
+def test_a_list_may_name_nothing_that_remote_workers_cannot_reach(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("url,caption\n")
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/lists/list.toml", f'[[source]]\ninput = "{tmp_path}/a.csv"\n'.encode())
+    flags = ["--input=memory://lists/list.toml", "--output=memory://out", "--until=fetch"]
+    flags += ["--runner=Dataflow", "--project=p", "--region=r", "--temp_location=gs://b/t"]
+
+    assert main(flags) == 2
+    assert "a.csv is on this machine, where Dataflow's workers cannot" in capsys.readouterr().err
