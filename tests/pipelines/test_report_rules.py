@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from pipelines.report.page import render_page
 from pipelines.report.sample import draw_sample
 from pipelines.report.sides import Meeting
 from pipelines.report.stages import find_current, read_stages
-from tests.pipelines.report_corpus import LAYOUT, decide, make_signals, write_corpus
+from tests.pipelines.report_corpus import LAYOUT, UNIT_ROWS, decide, make_signals, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,17 @@ def test_a_sample_is_the_same_whatever_the_rest_of_the_corpus(corpus, monkeypatc
     monkeypatch.setattr(sample_module, "LEAST_UNITS", 1)
     monkeypatch.setattr(sample_module, "ROWS_OPENED", 1)
     assert draw_sample(corpus[0], manifests, {"width"}).rows == 24  # of one unit alone
+
+
+def test_a_signal_that_select_has_measured_is_read_beside_its_decisions(tmp_path):
+    rows = write_corpus(str(tmp_path), "select")
+    for file in (tmp_path / "decisions").glob("0*.parquet"):
+        table = pq.read_table(file)
+        counts = pa.array(range(len(table)), pa.uint32())
+        pq.write_table(table.append_column("caption_count", counts), file)
+    sample = draw_sample(str(tmp_path), find_current(read_stages(str(tmp_path))), {"caption_count"})
+    expected = [row["row"] % UNIT_ROWS for row in rows if row["outcome"] == OK]
+    assert sample.signals["caption_count"].to_pylist() == expected
 
 
 @pytest.mark.parametrize("signal", ["caption_chars", "boilerplate_ratio", "short_side_px"])
