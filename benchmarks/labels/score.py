@@ -87,8 +87,8 @@ def judge_kept(corpus: Corpus) -> Iterable[tuple[str, list[str]]]:
 def judge_hashes(corpus: Corpus, series: bool) -> Iterable[tuple[str, Agreement]]:
     """Near duplicates among the most alike pairs, by the bits that they may differ in.
 
-    A pair of which one picture was refused is not counted. The last line asks for equal captions
-    besides equal hashes.
+    A pair of which one picture was refused is not counted. The last lines ask for more than
+    equal hashes: equal captions, equal pixels.
 
     Args:
         series: count the pairs of two line stars of one series too.
@@ -101,12 +101,14 @@ def judge_hashes(corpus: Corpus, series: bool) -> Iterable[tuple[str, Agreement]
     wanted = labelled(pairs, "near_duplicate", "yes") & counted
     for most in range(MOST_BITS + 1):
         yield f"{most}", compare_pairs((bits <= most) & counted, wanted, strata, read_sizes())
-    alike = (bits == 0) & counted & share_caption(corpus, firsts, seconds)
-    yield "0, same caption", compare_pairs(alike, wanted, strata, read_sizes())
+    for column, name in (("caption", "0, same caption"), ("pixel_hash", "same pixels")):
+        alike = (bits == 0) & counted & share(column, corpus, firsts, seconds)
+        yield name, compare_pairs(alike, wanted, strata, read_sizes())
 
 
-def share_caption(corpus: Corpus, firsts: list[str], seconds: list[str]) -> Bools:
-    one, other = (corpus.take(paths)["caption"].to_pylist() for paths in (firsts, seconds))
+def share(column: str, corpus: Corpus, firsts: list[str], seconds: list[str]) -> Bools:
+    """Whether both pictures of a pair have the same in a column."""
+    one, other = (corpus.take(paths)[column].to_pylist() for paths in (firsts, seconds))
     return np.array([first == second for first, second in zip(one, other, strict=True)], bool)
 
 
