@@ -113,10 +113,9 @@ class SumCaptions:
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionPlan:
-    """The steps of the count, and where its answers are."""
+class CaptionAnswers:
+    """Where the count has put what it found."""
 
-    steps: tuple[Step, ...]
     places: tuple[Output, ...]
     """Per unit: behind `answers` slices, each fetched row's caption."""
     answers: tuple[Output, ...]
@@ -136,18 +135,15 @@ class CaptionPlan:
 
 def plan_caption_counts(
     pairs_folder: str, folder: str, entries: Sequence[FileEntry]
-) -> CaptionPlan:
-    """Count every caption over the corpus."""
+) -> tuple[tuple[Step, ...], CaptionAnswers]:
+    """The steps that count every caption over the corpus, and their answers."""
     buckets = join.choose_buckets(sum(entry.rows for entry in entries))
     scatter = ScatterCaptions(pairs_folder, folder, buckets)
     captions = tuple(map(scatter.output, entries))
     count = SumCaptions(folder, captions)
     numbers = tuple(range(buckets))
-    return CaptionPlan(
-        (
-            Step("Scatter Captions", scatter, tuple(entries)),
-            Step("Count Captions", count, numbers),
-        ),
-        captions,
-        tuple(map(count.output, numbers)),
+    steps = (
+        Step("Scatter Captions", scatter, tuple(entries)),
+        Step("Count Captions", count, numbers),
     )
+    return steps, CaptionAnswers(captions, tuple(map(count.output, numbers)))

@@ -18,7 +18,7 @@ from pipelines import progress
 from pipelines.candidates import Corpus, SignalUnit, item_output
 from pipelines.commit import Output, Written, commit_file, require_record, write_all
 from pipelines.listing import Listing
-from pipelines.near_duplicates import NearPlan
+from pipelines.near_duplicates import NearAnswers
 from pipelines.steps import Step
 
 FILE_NAME = "clusters.parquet"
@@ -40,7 +40,7 @@ class ListClusters:
     """The list, one unit at a time. The item is all units."""
 
     corpus: Corpus
-    near: NearPlan
+    near: NearAnswers
 
     def output(self, item: tuple[SignalUnit, ...]) -> Output:
         return item_output(self.corpus.folder, "clusters-list", 0, [self.near.clusters.name])
@@ -96,7 +96,7 @@ class DescribeClusters:
 
 
 def plan_cluster_list(
-    corpus: Corpus, units: tuple[SignalUnit, ...], near: NearPlan, max_distance: int
+    corpus: Corpus, units: tuple[SignalUnit, ...], near: NearAnswers, max_distance: int
 ) -> Listing:
     """List clusters in a file, and describe them in the manifest."""
     listing, describe = ListClusters(corpus, near), DescribeClusters(corpus.folder, near.clusters)

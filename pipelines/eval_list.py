@@ -24,7 +24,7 @@ from pipelines.eval_overlap import (
     SEARCH_DISTANCE,
     WAITING_HITS,
     Hits,
-    OverlapPlan,
+    OverlapAnswers,
     counts_as_overlap,
     keep_nearest,
     read_chunk,
@@ -54,7 +54,7 @@ class ListOverlap:
     """The nearest pairs of every evaluation picture. The item is all units."""
 
     corpus: Corpus
-    overlap: OverlapPlan
+    overlap: OverlapAnswers
 
     def output(self, item: tuple[SignalUnit, ...]) -> Output:
         names = [output.name for output in self.overlap.answers]
@@ -128,7 +128,7 @@ class DescribeOverlap:
     """What the manifest's details say of every set. The item is the list of nearest pairs."""
 
     folder: str
-    overlap: OverlapPlan
+    overlap: OverlapAnswers
 
     def output(self, item: Output) -> Output:
         return item_output(self.folder, "overlap-facts", 0, [item.name])
@@ -155,7 +155,7 @@ class DescribeOverlap:
         }
 
 
-def find_overlapping(overlap: OverlapPlan, number: int, listed: Output) -> Overlapping:
+def find_overlapping(overlap: OverlapAnswers, number: int, listed: Output) -> Overlapping:
     """Which pictures of a set some pair shows, by the list of nearest pairs."""
     one = overlap.sets[number]
     pictures = pa.concat_tables(map(read_chunk, overlap.chunks[number]))
@@ -180,7 +180,7 @@ class ListRemaining:
     """The names of a set's pictures that no pair shows. The item is the set's number."""
 
     folder: str
-    overlap: OverlapPlan
+    overlap: OverlapAnswers
     listed: Output
 
     def output(self, item: int) -> Output:
@@ -198,7 +198,9 @@ class ListRemaining:
         progress.advance(1)
 
 
-def plan_eval_list(corpus: Corpus, units: tuple[SignalUnit, ...], overlap: OverlapPlan) -> Listing:
+def plan_eval_list(
+    corpus: Corpus, units: tuple[SignalUnit, ...], overlap: OverlapAnswers
+) -> Listing:
     """List the nearest pairs, describe the overlap, and write what is left of listed sets."""
     listing = ListOverlap(corpus, overlap)
     listed = listing.output(units)

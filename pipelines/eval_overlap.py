@@ -186,10 +186,9 @@ def _cosines(
 
 
 @dataclass(frozen=True, slots=True)
-class OverlapPlan:
-    """The steps of the comparison, and where its answers are."""
+class OverlapAnswers:
+    """Where the comparison has put what it found."""
 
-    steps: tuple[Step, ...]
     sets: tuple[EvalSet, ...]
     chunks: tuple[tuple[Output, ...], ...]
     """Per set: what `HashEvalPictures` wrote."""
@@ -203,20 +202,16 @@ def plan_eval_overlap(
     sets: tuple[EvalSet, ...],
     chunks: Sequence[tuple[EvalChunk, ...]],
     hash_pictures: HashEvalPictures,
-) -> OverlapPlan:
-    """Compare the rows that no rule drops with evaluation pictures.
+) -> tuple[tuple[Step, ...], OverlapAnswers]:
+    """The steps that compare rows that no rule drops with evaluation pictures, and their answers.
 
     Args:
         chunks: per set, as `list_chunks` gives them.
     """
     hashed = tuple(tuple(map(hash_pictures.output, some)) for some in chunks)
     compare = CompareUnit(corpus, sets, hashed)
-    return OverlapPlan(
-        (
-            Step("Hash Evaluation Pictures", hash_pictures, tuple(sum(chunks, ()))),
-            Step("Compare With Evaluation", compare, tuple(units)),
-        ),
-        sets,
-        hashed,
-        tuple(map(compare.output, units)),
+    steps = (
+        Step("Hash Evaluation Pictures", hash_pictures, tuple(sum(chunks, ()))),
+        Step("Compare With Evaluation", compare, tuple(units)),
     )
+    return steps, OverlapAnswers(sets, hashed, tuple(map(compare.output, units)))

@@ -149,10 +149,9 @@ class FindCopies:
 
 
 @dataclass(frozen=True, slots=True)
-class ExactPlan:
-    """The steps of the join, and where its answers are."""
+class ExactAnswers:
+    """Where the join has put what it found."""
 
-    steps: tuple[Step, ...]
     local: tuple[Output, ...]
     """Per unit: behind `buckets` slices, the rows that fall to a row of the same unit."""
     answers: tuple[Output, ...]
@@ -169,15 +168,12 @@ class ExactPlan:
 
 def plan_exact_duplicates(
     corpus: Corpus, units: Sequence[SignalUnit], levels: tuple[str, ...]
-) -> ExactPlan:
-    """Find copies among the rows that take part."""
+) -> tuple[tuple[Step, ...], ExactAnswers]:
+    """The steps that find copies among the rows that take part, and their answers."""
     buckets = join.choose_buckets(len(levels) * sum(unit.pairs.rows for unit in units))
     scatter = ScatterCopies(corpus, levels, buckets)
     copies = tuple(map(scatter.output, units))
     find = FindCopies(corpus.folder, copies)
     numbers = tuple(range(buckets))
-    return ExactPlan(
-        (Step("Scatter Copies", scatter, tuple(units)), Step("Find Copies", find, numbers)),
-        copies,
-        tuple(map(find.output, numbers)),
-    )
+    steps = Step("Scatter Copies", scatter, tuple(units)), Step("Find Copies", find, numbers)
+    return steps, ExactAnswers(copies, tuple(map(find.output, numbers)))

@@ -326,10 +326,9 @@ class Clustered:
 
 
 @dataclass(frozen=True, slots=True)
-class NearPlan:
-    """The steps of the join, and where its answers are."""
+class NearAnswers:
+    """Where the join has put what it found."""
 
-    steps: tuple[Step, ...]
     clusters: Output
     """Its record's counts describe the clusters."""
     answers: tuple[Output, ...]
@@ -351,8 +350,8 @@ class NearPlan:
 
 def plan_near_duplicates(
     corpus: Corpus, units: Sequence[SignalUnit], max_distance: int
-) -> NearPlan:
-    """Find clusters among the rows that take part."""
+) -> tuple[tuple[Step, ...], NearAnswers]:
+    """The steps that find clusters among the rows that take part, and their answers."""
     folder = corpus.folder
     buckets = join.choose_buckets(sum(unit.pairs.rows for unit in units))
     scatter = ScatterHashes(corpus, buckets)
@@ -366,14 +365,11 @@ def plan_near_duplicates(
     )
     joining = JoinClusters(folder, distinct, tuple(map(find.output, parts)))
     answer = AnswerUnits(folder, hashes, distinct, joining.output(0))
-    return NearPlan(
-        (
-            Step("Scatter Hashes", scatter, tuple(units)),
-            Step("Collapse Hashes", collapsing, numbers),
-            Step("Find Near Pairs", find, parts),
-            Step("Join Clusters", joining, (0,)),
-            Step("Answer Units", answer, numbers),
-        ),
-        joining.output(0),
-        tuple(map(answer.output, numbers)),
+    steps = (
+        Step("Scatter Hashes", scatter, tuple(units)),
+        Step("Collapse Hashes", collapsing, numbers),
+        Step("Find Near Pairs", find, parts),
+        Step("Join Clusters", joining, (0,)),
+        Step("Answer Units", answer, numbers),
     )
+    return steps, NearAnswers(joining.output(0), tuple(map(answer.output, numbers)))

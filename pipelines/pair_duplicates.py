@@ -79,21 +79,13 @@ class FindDuplicates:
         progress.advance(1)
 
 
-@dataclass(frozen=True, slots=True)
-class PairPlan:
-    """The steps of the join, and where its answers are: per bucket, rows by unit."""
-
-    steps: tuple[Step, ...]
-    answers: tuple[Output, ...]
-
-
-def plan_pair_duplicates(pairs_folder: str, folder: str, entries: Sequence[FileEntry]) -> PairPlan:
-    """Find pairs that stand twice."""
+def plan_pair_duplicates(
+    pairs_folder: str, folder: str, entries: Sequence[FileEntry]
+) -> tuple[tuple[Step, ...], tuple[Output, ...]]:
+    """The steps that find pairs that stand twice, and their answers: per bucket, rows by unit."""
     buckets = join.choose_buckets(sum(entry.rows for entry in entries))
     scatter = ScatterPairs(pairs_folder, folder, buckets)
     find = FindDuplicates(folder, tuple(map(scatter.output, entries)))
     numbers = tuple(range(buckets))
-    return PairPlan(
-        (Step("Scatter Keys", scatter, tuple(entries)), Step("Find Duplicates", find, numbers)),
-        tuple(map(find.output, numbers)),
-    )
+    steps = Step("Scatter Keys", scatter, tuple(entries)), Step("Find Duplicates", find, numbers)
+    return steps, tuple(map(find.output, numbers))

@@ -32,18 +32,18 @@ from pipelines.commit import (
 from pipelines.corpus import Build
 from pipelines.duplicate_sections import EXACT
 from pipelines.eval_list import plan_eval_list
-from pipelines.eval_overlap import OverlapPlan, plan_eval_overlap
+from pipelines.eval_overlap import OverlapAnswers, plan_eval_overlap
 from pipelines.eval_pictures import EmbeddingModel, HashEvalPictures, PictureKit
 from pipelines.eval_sets import list_chunks
-from pipelines.exact_duplicates import ExactPlan, plan_exact_duplicates
+from pipelines.exact_duplicates import ExactAnswers, plan_exact_duplicates
 from pipelines.imaging import DecodeLimits, StoredImage
 from pipelines.ledger import REASONS, count_outcomes
 from pipelines.listing import Listing
-from pipelines.near_duplicates import Clustered, NearPlan, plan_near_duplicates
+from pipelines.near_duplicates import Clustered, NearAnswers, plan_near_duplicates
 from pipelines.pair_duplicates import plan_pair_duplicates
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import EMBEDDING, SelectSection
-from pipelines.semantic_duplicates import SemanticPlan, plan_semantic_duplicates
+from pipelines.semantic_duplicates import plan_semantic_duplicates
 from pipelines.steps import Job, Step, Stopwatch
 from pipelines.verdicts import JudgeUnit
 from tokens.draw import keyed_uniforms
@@ -83,13 +83,14 @@ class DecideUnit:
     corpus: Corpus
     section: SelectSection
     section_sha256: str
-    exact: ExactPlan | None
-    near: NearPlan | None
-    semantic: SemanticPlan | None
+    exact: ExactAnswers | None
+    near: NearAnswers | None
+    semantic: tuple[Output, ...]
+    """Per group of centres: rows by unit that say what a better one says."""
 
     def output(self, item: SignalUnit) -> Output:
-        plans = (self.exact, self.near, self.semantic)
-        names = [output.name for plan in plans if plan is not None for output in plan.answers]
+        joins = [found.answers for found in (self.exact, self.near) if found is not None]
+        names = [output.name for answers in (*joins, self.semantic) for output in answers]
         files = (item.pairs.sha256, item.signals.sha256, self.corpus.key(item.index), *names)
         return unit_output(self.corpus.folder, item.index, self.section_sha256, *files)
 
@@ -140,9 +141,9 @@ class DecideUnit:
             dropped = np.zeros(item.pairs.rows, bool)
             dropped[clustered.rows[~clustered.keepers]] = True
             found["near_duplicate"] = dropped
-        if self.semantic is not None:
+        if self.semantic:
             dropped = np.zeros(item.pairs.rows, bool)
-            dropped[join.read_answers(self.semantic.answers, item.index)] = True
+            dropped[join.read_answers(self.semantic, item.index)] = True
             found["semantic_duplicate"] = dropped
         return found
 
@@ -163,47 +164,57 @@ class DecideUnit:
 
 def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
     """The select stage: find pairs that stand twice, judge each unit, compare, decide, list."""
-    pairs, signals = done["fetch"], done["score"]
-    section = build.recipe.select
-    generation = Generation(
-        stage="select",
-        folder=build.folder("select"),
-        recipe=build.recipe.to_dict(),
-        section_sha256=_hash_section(build),
-        inputs={"pairs": hash_entries(pairs.files), "signals": hash_entries(signals.files)},
-        packages=(*PACKAGES, *(("faiss-cpu",) if section.semantic_duplicates else ())),
-    )
-    units = tuple(
-        SignalUnit(pair, signal) for pair, signal in zip(pairs.files, signals.files, strict=True)
-    )
-    first, corpus = _plan_verdicts(build, generation, units)
-    exact = near = semantic = None
+    section, generation = build.recipe.select, _make_generation(build, done)
+    files = zip(done["fetch"].files, done["score"].files, strict=True)
+    units = tuple(SignalUnit(pairs, signals) for pairs, signals in files)
+    steps, corpus = _plan_verdicts(build, generation, units)
+    exact: ExactAnswers | None = None
+    near: NearAnswers | None = None
+    semantic: tuple[Output, ...] = ()
+    more: tuple[Step, ...]
     listing = Listing()
     if section.eval_sets:
-        overlap = _plan_overlap(build, corpus, units)
+        more, overlap = _plan_overlap(build, corpus, units)
         listing += plan_eval_list(corpus, units, overlap)
-        first, corpus = (*first, *overlap.steps), replace(corpus, overlaps=overlap.answers)
+        steps, corpus = (*steps, *more), replace(corpus, overlaps=overlap.answers)
     if section.exact_duplicates:
-        exact = plan_exact_duplicates(corpus, units, section.exact_duplicates)
+        more, exact = plan_exact_duplicates(corpus, units, section.exact_duplicates)
+        steps = (*steps, *more)
     if section.near_duplicates is not None:
-        near = plan_near_duplicates(corpus, units, section.near_duplicates.max_distance)
-        listing += plan_cluster_list(corpus, units, near, section.near_duplicates.max_distance)
+        max_distance = section.near_duplicates.max_distance
+        more, near = plan_near_duplicates(corpus, units, max_distance)
+        listing += plan_cluster_list(corpus, units, near, max_distance)
+        steps = (*steps, *more)
     if section.semantic_duplicates is not None:
-        semantic = plan_semantic_duplicates(corpus, units, section.semantic_duplicates)
+        more, semantic = plan_semantic_duplicates(corpus, units, section.semantic_duplicates)
+        steps = (*steps, *more)
     decide = DecideUnit(corpus, section, generation.section_sha256, exact, near, semantic)
-    plans = (exact, near, semantic)
-    compare = tuple(step for plan in plans if plan is not None for step in plan.steps)
     return Job(
-        (*first, *compare, Step("Decide Rows", decide, units), *listing.steps),
+        (*steps, Step("Decide Rows", decide, units), *listing.steps),
         PublishFiles(
             generation,
             tuple(map(decide.output, units)),
-            {"": pairs.rows},
+            {"": done["fetch"].rows},
             REASONS,
             beside=listing.beside,
             facts=listing.facts,
             leftovers=(join.join_folder(generation.folder),),
         ),
+    )
+
+
+def _make_generation(build: Build, done: Mapping[str, Manifest]) -> Generation:
+    semantic = build.recipe.select.semantic_duplicates is not None
+    return Generation(
+        stage="select",
+        folder=build.folder("select"),
+        recipe=build.recipe.to_dict(),
+        section_sha256=_hash_section(build),
+        inputs={
+            "pairs": hash_entries(done["fetch"].files),
+            "signals": hash_entries(done["score"].files),
+        },
+        packages=(*PACKAGES, "faiss-cpu") if semantic else PACKAGES,
     )
 
 
@@ -215,7 +226,9 @@ def _hash_section(build: Build) -> str:
     return make_digest(build.recipe.section_sha256("select"), *lists, *pictures)
 
 
-def _plan_overlap(build: Build, corpus: Corpus, units: tuple[SignalUnit, ...]) -> OverlapPlan:
+def _plan_overlap(
+    build: Build, corpus: Corpus, units: tuple[SignalUnit, ...]
+) -> tuple[tuple[Step, ...], OverlapAnswers]:
     recipe, limits = build.recipe, build.fetch
     kit = PictureKit(
         DecodeLimits(limits.max_pixels),
@@ -245,19 +258,20 @@ def _plan_verdicts(
     """The steps up to the rules' verdicts, and where those lie."""
     fetched, section = build.folder("fetch"), build.recipe.select
     entries = tuple(unit.pairs for unit in units)
-    twice = plan_pair_duplicates(fetched, generation.folder, entries)
+    steps, twice = plan_pair_duplicates(fetched, generation.folder, entries)
     captions = None
     if any("caption_count" in rule.signals for rule in section.rules):
-        captions = plan_caption_counts(fetched, generation.folder, entries)
+        more, captions = plan_caption_counts(fetched, generation.folder, entries)
+        steps = (*steps, *more)
     judge = JudgeUnit(
         fetched,
         build.folder("score"),
         generation.folder,
         section,
         generation.section_sha256,
-        twice.answers,
+        twice,
         captions,
     )
-    steps = (*twice.steps, *(captions.steps if captions else ()), Step("Judge Rows", judge, units))
+    steps = (*steps, Step("Judge Rows", judge, units))
     verdicts = tuple(map(judge.output, units))
     return steps, Corpus(fetched, build.folder("score"), generation.folder, verdicts)

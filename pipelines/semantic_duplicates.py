@@ -214,18 +214,10 @@ class FindSemantic:
         return dropped
 
 
-@dataclass(frozen=True, slots=True)
-class SemanticPlan:
-    """The steps of the search, and where its answers are: per group, rows by unit."""
-
-    steps: tuple[Step, ...]
-    answers: tuple[Output, ...]
-
-
 def plan_semantic_duplicates(
     corpus: Corpus, units: tuple[SignalUnit, ...], settings: SemanticDuplicates
-) -> SemanticPlan:
-    """Find rows that say the same among those that take part."""
+) -> tuple[tuple[Step, ...], tuple[Output, ...]]:
+    """The steps that find rows that say the same, and their answers: per group, rows by unit."""
     train = TrainCentres(corpus, settings)
     centres = train.output(units)
     groups = -(-sum(unit.pairs.rows for unit in units) // ROWS_PER_GROUP)
@@ -233,11 +225,9 @@ def plan_semantic_duplicates(
     cells = tuple(map(assign.output, units))
     find = FindSemantic(corpus.folder, cells, centres, assign.groups, settings.min_similarity)
     numbers = tuple(range(assign.groups))
-    return SemanticPlan(
-        (
-            Step("Train Centres", train, (units,)),
-            Step("Assign Centres", assign, units),
-            Step("Find Semantic Duplicates", find, numbers),
-        ),
-        tuple(map(find.output, numbers)),
+    steps = (
+        Step("Train Centres", train, (units,)),
+        Step("Assign Centres", assign, units),
+        Step("Find Semantic Duplicates", find, numbers),
     )
+    return steps, tuple(map(find.output, numbers))

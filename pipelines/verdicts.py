@@ -22,7 +22,7 @@ from filters.filter import Filter
 from filters.signals import CORPUS_SIGNAL_TYPES
 from pipelines import join, progress
 from pipelines.candidates import SignalUnit
-from pipelines.caption_counts import CaptionPlan
+from pipelines.caption_counts import CaptionAnswers
 from pipelines.commit import Output, Written, commit_table, make_key
 from pipelines.ledger import DUPLICATE_PAIR, OK
 from pipelines.recipe_sections import SelectSection
@@ -145,7 +145,7 @@ class JudgeUnit:
     section_sha256: str
     duplicates: tuple[Output, ...]
     """Per bucket: rows by unit whose pair another row stands for."""
-    captions: CaptionPlan | None
+    captions: CaptionAnswers | None
     """None where no rule reads a caption's count."""
 
     def output(self, item: SignalUnit) -> Output:

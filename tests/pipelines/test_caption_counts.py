@@ -19,12 +19,12 @@ def count(folder, units):
     """`caption_count` of each row of each unit."""
     done = write_corpus(folder, units)["fetch"]
     pairs = f"{folder}/pairs"
-    plan = plan_caption_counts(pairs, f"{folder}/decisions", done.files)
-    for step in plan.steps:
+    steps, found = plan_caption_counts(pairs, f"{folder}/decisions", done.files)
+    for step in steps:
         for item in step.items:
             step.work(item)
     return [
-        plan.read(entry.index, read_table(pairs, entry, ("outcome",))["outcome"]).to_pylist()
+        found.read(entry.index, read_table(pairs, entry, ("outcome",))["outcome"]).to_pylist()
         for entry in done.files
     ]
 

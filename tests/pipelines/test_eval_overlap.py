@@ -245,8 +245,8 @@ def test_embeddings_find_what_hashes_do_not(tmp_path: Path):
     compare = by_hash["Compare With Evaluation"]
     units = job.steps[-2].items[0]
 
-    overlap = plan_eval_overlap(compare.corpus, units, (one,), [list_chunks(one)], hashing)
-    for step in (*job.steps[:3], *overlap.steps):
+    steps, overlap = plan_eval_overlap(compare.corpus, units, (one,), [list_chunks(one)], hashing)
+    for step in (*job.steps[:3], *steps):
         for item in step.items:
             step.work(item)
 
