@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from pipelines.card_files import write_card
 from pipelines.commit import current_manifest
 from pipelines.corpus import Build
 from pipelines.doors import BadInput
@@ -52,8 +53,10 @@ def run_build(build: Build, engine: Engine) -> None:
     with hold_lock(build.directory):
         done, seconds = run_stages(build, engine)
         report = write_report(build.directory)
+        card = write_card(build.directory, build.recipe.card)
     print(describe_build(done, seconds))
     print(f"report: {report}")
+    print("\n".join(card.lines()))
 
 
 def run_stages(build: Build, engine: Engine) -> tuple[dict[str, Manifest], dict[str, float]]:

@@ -20,6 +20,7 @@ from filters import FILTERS
 from filters.filter import Filter
 from filters.short_side import ShortSide
 from filters.signals import CORPUS_SIGNAL_TYPES, MODEL_TABLES
+from pipelines.card_section import CardSection
 from pipelines.recipe_sections import EncodeSection, FetchSection, ScoreSection, SelectSection
 from pipelines.toml_tables import check_keys, check_table, nearest, read_table
 
@@ -36,6 +37,8 @@ class Recipe:
     score: ScoreSection = field(default_factory=ScoreSection)
     select: SelectSection = field(default_factory=SelectSection)
     encode: EncodeSection = field(default_factory=EncodeSection)
+    card: CardSection = field(default_factory=CardSection)
+    """How the corpus is published; no part of the hash, nor of `to_dict`: it decides no row."""
 
     def __post_init__(self) -> None:
         self._check_signals()
@@ -74,7 +77,7 @@ class Recipe:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the name, defaults included, as plain JSON values."""
+        """Everything but name and card, defaults included, as plain JSON values."""
         rules = [{"filter": rule.reason} | asdict(rule) for rule in self.select.rules]
         document = {section: asdict(getattr(self, section)) for section in SECTIONS}
         document["score"] |= {"signals": list(self.score.columns)}
@@ -95,6 +98,8 @@ class Recipe:
 
 
 SECTIONS = ("fetch", "score", "select", "encode")
+"""What decides rows and their bytes."""
+CARD = "card"
 
 
 def load_recipe(name: str) -> Recipe:
@@ -116,14 +121,15 @@ def load_recipe(name: str) -> Recipe:
 def read_recipe(document: Mapping[str, Any], origin: str = "recipe") -> Recipe:
     """The recipe that a TOML document or a manifest's `Recipe.to_dict()` describes."""
     check_table(document, origin)
-    check_keys(document, SECTIONS, origin)
-    tables = {section: document.get(section, {}) for section in SECTIONS}
+    check_keys(document, (*SECTIONS, CARD), origin)
+    tables = {section: document.get(section, {}) for section in (*SECTIONS, CARD)}
     fetch = read_table(FetchSection, tables["fetch"], f"{origin} [fetch]")
     score = read_table(ScoreSection, tables["score"], f"{origin} [score]")
     select = _read_select(tables["select"], f"{origin} [select]")
     encode = read_table(EncodeSection, tables["encode"], f"{origin} [encode]")
+    card = read_table(CardSection, tables[CARD], f"{origin} [{CARD}]")
     try:
-        return Recipe(origin.removesuffix(SUFFIX), fetch, score, select, encode)
+        return Recipe(origin.removesuffix(SUFFIX), fetch, score, select, encode, card)
     except ValueError as error:
         raise ValueError(f"{origin} {error}") from error
 

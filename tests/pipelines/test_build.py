@@ -88,6 +88,8 @@ def test_a_trainer_finds_tokenizers_and_a_reader_finds_the_report(whole: tuple[P
     assert (corpus / "tokens" / "tokenizers" / "image.safetensors").is_file()
     assert f"report: {corpus}/report.html" in printed
     assert (corpus / "report.html").stat().st_size > 10_000
+    assert f"card: {corpus}/README.md, {corpus}/croissant.json" in printed
+    assert "the card lacks name, description" in printed
     assert not (corpus / "tokens" / "work").exists()
     assert not (corpus / "lock.json").exists()
 
