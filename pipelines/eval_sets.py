@@ -1,12 +1,14 @@
 """Where the pictures of an evaluation set lie, and what they are.
 
 A set is a folder of pictures; a table (CSV, TSV, JSON Lines, Parquet) with a column `path`, `url`,
-`image` or `file_name` of paths or fsspec URLs; or Parquet with a column `image` of bytes, alone or
-in a struct beside `path` (as Hugging Face's datasets write it).
+`image` or `file_name` of paths or fsspec URLs; or Parquet, one file or a pattern of them, with a
+column `image` of bytes, alone or in a struct beside `path` (as Hugging Face's datasets write it).
+A build's own `pairs/*.parquet` are such files.
 """
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +23,7 @@ from pipelines.duplicate_sections import EvalSet
 from tokens.manifest import join_url
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+WILD = re.compile(r"[*?\[]")
 LOCATIONS = ("path", "url", "image", "file_name")
 """A table's columns that may say where a picture lies; the first that is there does."""
 
@@ -50,12 +53,15 @@ def list_chunks(one: EvalSet) -> tuple[EvalChunk, ...]:
         ValueError, OSError: the set is not there, holds no picture, or names one on the web.
     """
     filesystem, path = fsspec.url_to_fs(one.pictures)
-    if filesystem.isdir(path):
+    if WILD.search(one.pictures):
+        tables = map(filesystem.unstrip_protocol, sorted(filesystem.glob(path)))
+        chunks = tuple(chunk for table in tables for chunk in _list_row_groups(one.name, table))
+    elif filesystem.isdir(path):
         chunks = _chunk(one, _list_folder(filesystem, path, one.pictures))
     elif not filesystem.exists(path):
         raise ValueError(f"eval set {one.name!r}: {one.pictures} is not there")
     elif one.pictures.endswith(".parquet") and _holds_bytes(one.pictures):
-        chunks = _list_row_groups(one)
+        chunks = _list_row_groups(one.name, one.pictures)
     else:
         chunks = _chunk(one, _list_table(one))
     if not chunks:
@@ -111,16 +117,19 @@ def _holds_bytes(url: str) -> bool:
     if "image" not in schema.names:
         return False
     kind = schema.field("image").type
-    return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind))
+    of_bytes = pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary
+    return any(holds(kind) for holds in of_bytes)
 
 
-def _list_row_groups(one: EvalSet) -> tuple[EvalChunk, ...]:
-    with fsspec.open(one.pictures, "rb") as file:
+def _list_row_groups(name: str, table: str) -> tuple[EvalChunk, ...]:
+    if not (table.endswith(".parquet") and _holds_bytes(table)):
+        raise ValueError(f"eval set {name!r}: {table} is no Parquet with a column image of bytes")
+    with fsspec.open(table, "rb") as file:
         groups = pq.ParquetFile(file).num_row_groups
-    digest = hash_file(one.pictures)
+    digest = hash_file(table)
     return tuple(
-        EvalChunk(one.name, (), (), one.pictures, n, make_digest(digest, str(n)))
-        for n in range(groups)
+        EvalChunk(name, (), (), table, group, make_digest(digest, str(group)))
+        for group in range(groups)
     )
 
 
@@ -137,7 +146,7 @@ def _chunk(one: EvalSet, files: Sequence[tuple[str, str]]) -> tuple[EvalChunk, .
 
 
 def read_bodies(chunk: EvalChunk, max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
-    """Each picture's name and bytes; None where they are too many or none are there."""
+    """Each picture's name and bytes; None where they are too many."""
     if chunk.table:
         yield from _read_row_group(chunk, max_bytes)
         return
@@ -149,13 +158,14 @@ def read_bodies(chunk: EvalChunk, max_bytes: int) -> Iterator[tuple[str, bytes |
 
 def _read_row_group(chunk: EvalChunk, max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
     with fsspec.open(chunk.table, "rb") as file:
-        table = pq.ParquetFile(file).read_row_group(chunk.row_group)
-    names = [name for name in LOCATIONS if name != "image" and name in table.column_names]
-    for number, image in enumerate(table["image"]):
-        value = image.as_py()
-        name = f"row group {chunk.row_group}, row {number}"
-        if isinstance(value, dict):
-            name, value = value.get("path") or name, value.get("bytes")
-        if names:
-            name = str(table[names[0]][number].as_py())
-        yield name.replace("\n", " "), value if value and len(value) <= max_bytes else None
+        parquet = pq.ParquetFile(file)
+        known = parquet.schema_arrow.names
+        names = [name for name in LOCATIONS if name != "image" and name in known][:1]
+        table = parquet.read_row_group(chunk.row_group, columns=["image", *names])
+    for number, row in enumerate(table.to_pylist()):
+        body, place = row["image"], f"row group {chunk.row_group}, row {number}"
+        if isinstance(body, dict):
+            place, body = body.get("path") or place, body.get("bytes")
+        if body is not None:  # a row without a picture is none of the set's
+            name = str(row[names[0]]) if names else place
+            yield name.replace("\n", " "), body if len(body) <= max_bytes else None

@@ -165,6 +165,18 @@ def test_a_set_may_be_a_table(tmp_path: Path, pictures: Path, kind: str):
     assert listed == ["deep/0.png", "deep/1.png", "deep/2.png"]
 
 
+def test_a_builds_own_pairs_may_be_the_set(tmp_path: Path):
+    (tmp_path / "other" / "pairs").mkdir(parents=True)
+    for number in (0, 1):
+        rows = {"url": [f"a{number}", "gone"], "image": [DRAWN[number], None]}
+        pq.write_table(pa.table(rows), tmp_path / "other" / "pairs" / f"{number}.parquet")
+    pattern = tmp_path / "other" / "pairs" / "*.parquet"
+    decided = select(tmp_path, UNITS[:1], make_section(pattern))
+    assert reasons(decided) == ["eval_overlap", "eval_overlap", "kept"]
+    (details,) = read_manifest(str(tmp_path / "decisions")).details["eval_overlap"]
+    assert (details["pictures"], details["refused"]) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
@@ -172,6 +184,7 @@ def test_a_set_may_be_a_table(tmp_path: Path, pictures: Path, kind: str):
         ("x.csv", "id\n1\n", "has none of the columns path, url, image, file_name"),
         ("x.csv", "url\nhttps://example.org/1.jpg\n", "which is on the web: give files, or build"),
         ("x.csv", "path\n", "has none of the columns"),
+        ("x.[c]sv", None, "holds no pictures"),
     ],
 )
 def test_a_set_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, name, text, complaint):
