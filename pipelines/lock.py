@@ -18,6 +18,7 @@ from tokens.manifest import join_url
 
 EXPIRY_S = 120.0
 """A lock that nobody has renewed for so long is dead."""
+LOCK_NAME = "lock.json"
 JOURNAL_NAME = "purge.json"
 """Beside the stages' folders for as long as a purge is under way."""
 
@@ -57,7 +58,7 @@ def hold_lock(directory: str, *, purging: bool = False) -> Iterator[None]:
         BadInput: a living driver holds it (the message names host and process), or a purge of the
             folder was broken off.
     """
-    url = join_url(directory, "lock.json")
+    url = join_url(directory, LOCK_NAME)
     filesystem, path = fsspec.url_to_fs(url)
     _refuse_living(filesystem, path, directory)
     if not purging:

@@ -8,6 +8,7 @@ written over and nothing is removed here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -177,13 +178,19 @@ class StagePurge:
 
     def _write(self, entry: FileEntry, output: Output, table: pa.Table, mask: Mask) -> FileEntry:
         buried = self.grave.bury(table, mask)
-        side = read_side(Output(self.url, entry.name))
-        written = Written(len(buried), *self._count(buried), side)
+        written = Written(len(buried), *self._count(buried), self._read_side(entry))
         if self.folder == "tokens":
             return commit_file(output, lambda sink: write_shard(sink, buried), written)
         if self.folder == "rows":  # to the byte what cutting the source again would write
             buried = buried.select(ROWS_SCHEMA.names).cast(ROWS_SCHEMA)
         return commit_table(output, buried.combine_chunks(), written)
+
+    def _read_side(self, entry: FileEntry) -> dict[str, Any]:
+        """What was said of the old file, how long it took, say, stays true of the new one."""
+        try:
+            return read_side(Output(self.url, entry.name))
+        except FileNotFoundError:
+            return {}
 
     def _count(self, table: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
         """Rows per outcome and per split, as the stage's own files count them."""

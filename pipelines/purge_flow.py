@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import fsspec
 
+from pipelines.card_files import write_card
+from pipelines.card_section import CardSection
 from pipelines.commit import put_text
 from pipelines.doors import BadInput
 from pipelines.lock import JOURNAL_NAME, hold_lock
@@ -163,6 +165,7 @@ def _remove_journal(directory: str) -> None:
 
 
 def _write_page(directory: str) -> None:
-    """The report anew; there is none of a build that has fetched nothing."""
+    """Report and card anew; there are none of a build that has fetched nothing."""
     if "pairs" in read_generations(directory):
         write_report(directory)
+        write_card(directory, CardSection())

@@ -11,6 +11,7 @@ from pipelines.burial import GRAVES, find_listed, find_rows, take_out
 from pipelines.commit import current_manifest, put_table
 from pipelines.inventory import FOREIGN, TEMPORARY, classify, list_files, take_inventory
 from pipelines.ledger import TOMBSTONED
+from pipelines.lock import LOCK_NAME
 from pipelines.progress import ProgressLine
 from pipelines.tombstones import Tombstones
 from tokens.manifest import join_url, read_table
@@ -29,7 +30,7 @@ def clear_leftovers(directory: str, gone: Tombstones) -> int:
     removed = 0
     with ProgressLine("Clear Leftovers", len(strays)) as line:
         for folder, name, kind in strays:
-            url = join_url(directory, folder, name)
+            url = join_url(*filter(None, (directory, folder, name)))
             if kind == TEMPORARY or (name.endswith(".parquet") and _holds(folder, url, kind, gone)):
                 if kind == FOREIGN:
                     _thin_out(url, gone)
@@ -55,6 +56,10 @@ def find_remains(directory: str, gone: Tombstones) -> list[str]:
 def _list_strays(directory: str) -> Iterator[tuple[str, str, str]]:
     """Folder, name and kind of every file that no current manifest names."""
     nothing: frozenset[str] = frozenset()
+    for name in _list_names(directory):
+        mine = name.startswith(f".{LOCK_NAME}.")  # our own lock is being renewed
+        if not mine and classify(name, nothing, nothing) == TEMPORARY:
+            yield "", name, TEMPORARY
     for folder in GRAVES:
         url = join_url(directory, folder)
         inventory = take_inventory(url)
@@ -66,6 +71,16 @@ def _list_strays(directory: str) -> Iterator[tuple[str, str, str]]:
             for name in sorted(list_files(url)):
                 if (kind := classify(name, nothing, nothing)) is not None:
                     yield folder, name, kind
+
+
+def _list_names(directory: str) -> list[str]:
+    """Names of the files beside the stages' folders: of a page, say, that was being written."""
+    filesystem, path = fsspec.url_to_fs(directory)
+    return sorted(
+        one["name"].rstrip("/").rpartition("/")[2]
+        for one in filesystem.ls(path, detail=True)
+        if one["type"] == "file"
+    )
 
 
 def _holds(folder: str, url: str, kind: str, gone: Tombstones) -> bool:

@@ -233,6 +233,39 @@ GUARDS: tuple[Guard, ...] = (
         ("test_refuses_bytes_by_digest",),
     ),
     Guard(
+        "tombstones, URL",
+        "pipelines.web.lists:Lists.refuse_url",
+        forgives("tombstoned"),
+        ("test_what_was_taken_down_is_refused_again",),
+    ),
+    Guard(
+        "tombstones, digest",
+        "pipelines.web.lists:Lists.refuse_bytes",
+        forgives("tombstoned"),
+        ("test_what_was_taken_down_is_refused_again",),
+    ),
+    Guard(
+        "tombstones, rows",
+        "pipelines.sources:bury_rows",
+        lambda _original: lambda rows, _mask: rows,
+        ("test_buries_what_was_taken_down_when_a_list_is_cut_again",),
+    ),
+    Guard(
+        "half a purge",
+        "pipelines.lock:_refuse_half_purged",
+        idle,
+        ("test_a_folder_whose_purge_was_broken_off_is_the_purges_alone",),
+    ),
+    Guard(
+        "blocklist, look-alikes",
+        "pipelines.web.lists:Lists.refuse_picture",
+        idle,
+        (
+            "test_refuses_a_picture_that_looks_like_a_listed_one",
+            "test_nor_of_one_that_another_program_has_fetched[phash]",
+        ),
+    ),
+    Guard(
         "host concurrency",
         "pipelines.web.hosts:share_of",
         crowded,

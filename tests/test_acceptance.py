@@ -149,10 +149,24 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_asks_an_unknown_host_once_a_second",
         "test_two_processes_share_a_hosts_rate_and_places",
     ),
-    "P06 opt-out lists": ("test_asks_nothing_of_those_who_are_listed",),
+    "P06 opt-out lists, and what is taken down later": (
+        "test_asks_nothing_of_those_who_are_listed",
+        "test_nothing_of_a_pair_is_left_and_its_row_stays_in_the_books",
+        "test_only_touched_files_are_written_anew_and_all_are_as_the_manifests_say",
+        "test_what_no_manifest_names_is_searched_too",
+        "test_the_next_build_finds_every_stage_current",
+        "test_neither_a_retry_nor_a_longer_list_brings_it_back",
+        "test_killed_at_any_instant_it_goes_on_to_the_same_bytes",
+        "test_refuses_data_that_is_not_what_the_run_was_begun_on",
+    ),
     # I: integrity
     "I01 swapped pictures": ("test_a_picture_that_was_swapped_since_it_was_listed",),
-    "I02 blocked pictures": ("test_nothing_stays_of_a_blocked_picture",),
+    "I02 blocked pictures, exact and by their looks": (
+        "test_nothing_stays_of_a_blocked_picture",
+        "test_nor_of_one_that_another_program_has_fetched",
+        "test_finds_a_copy_that_was_scaled_and_compressed_and_nothing_else",
+        "test_finds_all_that_a_look_at_every_one_finds",
+    ),
     "I03 damaged files are named": (
         "test_names_the_damaged_file_and_the_cause",
         "test_names_two_files_that_changed_places",

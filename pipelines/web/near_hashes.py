@@ -6,7 +6,7 @@ Hamming Space with Multi-Index Hashing"), so only hashes that share a band up to
 compared: every hash within the distance is found, and few others are touched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -50,19 +50,18 @@ class NearHashes:
     def find(self, digest: bytes) -> npt.NDArray[np.intp]:
         """Places of all hashes within the distance of `digest`, ascending."""
         (code,) = _cut(digest, 1)
-        near = [self._near_in(band, code[band]) for band in range(len(code))]
-        places = np.unique(np.concatenate(near))
-        distances = _POPULATION[self._codes[places] ^ code].sum(axis=1, dtype=np.int64)
-        found: npt.NDArray[np.intp] = places[distances <= self._max_distance].astype(np.intp)
-        return found
+        near = [part for band in range(len(code)) for part in self._near_in(band, code[band])]
+        if not near:
+            return np.empty(0, np.intp)
+        places = np.concatenate(near)
+        distances = _POPULATION[self._codes[places] ^ code].sum(axis=1, dtype=np.uint16)
+        return np.unique(places[distances <= self._max_distance]).astype(np.intp)
 
-    def _near_in(self, band: int, value: np.uint16) -> npt.NDArray[np.uint32]:
+    def _near_in(self, band: int, value: np.uint16) -> Iterator[npt.NDArray[np.uint32]]:
         """Places of the hashes that agree with `value` in a band up to the flips."""
-        values = (self._flips ^ value).astype(np.intp)
-        starts, stops = self._starts[band][values], self._starts[band][values + 1]
-        filled = np.flatnonzero(stops > starts)
-        parts = [self._order[band][starts[i] : stops[i]] for i in filled]
-        return np.concatenate([np.empty(0, np.uint32), *parts])
+        order, values = self._order[band], (self._flips ^ value).astype(np.intp)
+        starts, stops = self._starts[band][values].tolist(), self._starts[band][values + 1].tolist()
+        return (order[a:b] for a, b in zip(starts, stops, strict=True) if b > a)
 
 
 def _cut(data: bytes, rows: int) -> npt.NDArray[np.uint16]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.doors import BadInput
-from pipelines.lock import hold_lock
+from pipelines.lock import JOURNAL_NAME, hold_lock
 
 
 def write_lock(folder: Path, host: str, process: int, expires: float) -> None:
@@ -32,6 +32,15 @@ def test_the_lock_goes_with_its_holder(tmp_path: Path) -> None:
     with hold_lock(str(tmp_path)):
         assert (tmp_path / "lock.json").exists()
     assert not (tmp_path / "lock.json").exists()
+
+
+def test_a_folder_whose_purge_was_broken_off_is_the_purges_alone(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_NAME).write_text("{}")
+
+    with pytest.raises(BadInput, match="was broken off"), hold_lock(str(tmp_path)):
+        pass
+    with hold_lock(str(tmp_path), purging=True):
+        pass
 
 
 def test_a_lock_on_another_host_holds_until_it_expires(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def draw_blots() -> bytes:
 
 
 BLOTS = draw_blots()
+needs_pdqhash = pytest.mark.skipif(not find_spec("pdqhash"), reason="an extra")
+PDQ = pytest.param("pdq", marks=needs_pdqhash, id="pdq")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def listed_line(kind: str) -> str:
 
 
 @pytest.mark.parametrize("engine", ["pairmill", "img2dataset"])
-@pytest.mark.parametrize("kind", ["sha256", "md5", "phash", "pdq"])
+@pytest.mark.parametrize("kind", ["sha256", "md5", "phash", PDQ])
 def test_nothing_stays_of_a_blocked_picture(
     server: FaultServer,
     settings: FetchSettings,
@@ -117,7 +120,7 @@ def test_nothing_stays_of_a_blocked_picture(
     assert kept <= {"source", "row", "pair_id", "outcome", "http_status", "robots", "signal"}
 
 
-@pytest.mark.parametrize("kind", ["sha256", "phash", "pdq"])
+@pytest.mark.parametrize("kind", ["sha256", "phash", PDQ])
 def test_nor_of_one_that_another_program_has_fetched(
     settings: FetchSettings, tmp_path: Path, kind: str
 ) -> None:

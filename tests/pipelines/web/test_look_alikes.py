@@ -1,5 +1,7 @@
 """Lines of perceptual hashes, and the pictures that they speak of."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ from pipelines.web.look_alikes import PDQ, PHASH, LookAlikes, hash_picture, requ
 
 Pixels = npt.NDArray[np.uint8]
 BITS = "0123456789abcdef"
+needs_pdqhash = pytest.mark.skipif(not find_spec("pdqhash"), reason="an extra")
 
 
 def draw(seed: int, side_px: int = 288) -> Pixels:
@@ -34,7 +37,7 @@ def listing(*lines: str) -> LookAlikes:
     return looks
 
 
-@pytest.mark.parametrize("kind", [PHASH, PDQ])
+@pytest.mark.parametrize("kind", [PHASH, pytest.param(PDQ, marks=needs_pdqhash)])
 def test_finds_a_copy_that_was_scaled_and_compressed_and_nothing_else(kind: str) -> None:
     listed = hash_picture(draw(1), {kind})[kind]
     looks = listing(f"{kind}:{listed.hex()}")
@@ -53,6 +56,7 @@ def test_each_line_has_its_own_distance() -> None:
     assert len(looks) == 2
 
 
+@needs_pdqhash
 def test_pdq_is_written_as_others_write_it() -> None:
     """Bits of a fixed picture, as pdqhash's words from the last to the first: Meta's order."""
     import pdqhash
@@ -63,6 +67,7 @@ def test_pdq_is_written_as_others_write_it() -> None:
     assert digest.hex() == f"{int(''.join(map(str, bits)), 2):064x}"
 
 
+@needs_pdqhash
 def test_a_picture_without_features_has_no_pdq_hash() -> None:
     grey = np.full((288, 288, 3), 128, np.uint8)
 
