@@ -34,17 +34,14 @@ import numpy as np
 from pipelines import join
 from pipelines.candidates import item_output
 from pipelines.commit import Output, Written, commit_file, require_record
+from pipelines.hash_buckets import HASH, CollapseBucket, collapse, spread_hashes
 from pipelines.near_duplicates import (
-    HASH,
     MEMBER,
     AnswerUnits,
     BlockPart,
-    CollapseBucket,
     FindPairs,
     JoinClusters,
-    collapse,
     find_hashes,
-    spread_hashes,
 )
 
 MAX_DISTANCE = 3

@@ -50,7 +50,7 @@ def close_pairs(hashes: Hashes, first: int, max_distance: int) -> Iterator[Pairs
     """Pairs at most `max_distance` bits apart whose first equal block is number `first`.
 
     Over all `first` up to `max_distance` that is every close pair of `hashes`, once. Takes about
-    40 bytes a hash, and a tile: no more for hashes that are all in one group.
+    80 bytes a hash, and a tile: no more for hashes that are all in one group.
 
     Args:
         hashes: each one once.

@@ -9,8 +9,8 @@ connected through others is one cluster too, and the report says how wide the la
 
 Memory: a bucket holds two million distinct hashes at 24 bytes, and one record more per unit for
 each hash that many units share. A block's part holds the distinct hashes whose block lies in its
-range, about 40 bytes each while it sorts, and one tile of 2 MB: 12 GB would take 300 million
-hashes that all share their first block. Clusters are joined in one place, 100 bytes for each hash
+range, about 80 bytes each while it sorts, and one tile of 2 MB: 12 GB would take 150 million
+hashes that all share one block. Clusters are joined in one place, 100 bytes for each hash
 that has a near neighbour.
 """
 
@@ -23,23 +23,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines import join, progress
-from pipelines.candidates import (
-    Corpus,
-    SignalUnit,
-    first_of_each,
-    item_output,
-    order_best_first,
-    read_areas,
-)
+from pipelines.candidates import Corpus, SignalUnit, first_of_each, item_output
 from pipelines.clusters import connect, span_pairs
 from pipelines.commit import Output, Written, commit_file, require_record
-from pipelines.hamming import Hashes, close_pairs, cut_blocks, greatest_distance
+from pipelines.hamming import Hashes, close_pairs, greatest_distance
+from pipelines.hash_buckets import HASH, CollapseBucket, ScatterHashes, spread_hashes
 from pipelines.steps import Step
-
-HASH = np.dtype(
-    [("hash", "<u8"), ("area", "<u4"), ("unit", "<u4"), ("row", "<u4"), ("rows", "<u4")]
-)
-"""A distinct hash, the best row that has it, and how many rows do."""
 
 MEMBER = np.dtype(
     [("hash", "<u8"), ("cluster", "<u8"), ("keeper", "<u8"), ("unit", "<u4"), ("row", "<u4")]
@@ -50,21 +39,6 @@ EXACT_DIAMETER_HASHES = 1 << 16
 """Up to so many hashes of the largest cluster are all compared: 2 seconds."""
 
 Members = npt.NDArray[np.void]
-
-
-def collapse(records: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    """Each hash once, in order, with its best row and the sum of `rows`."""
-    ordered = records[order_best_first(records, records["hash"])]
-    first = first_of_each(ordered["hash"])
-    best = ordered[first]
-    if len(best):
-        best["rows"] = np.add.reduceat(ordered["rows"], np.flatnonzero(first))
-    return best
-
-
-def spread_hashes(hashes: Hashes, buckets: int) -> npt.NDArray[np.int64]:
-    """Which bucket each hash falls into: all its bits decide, for some hardly ever change."""
-    return join.top_bits(hashes * np.uint64(0x9E3779B97F4A7C15), buckets)
 
 
 def find_keepers(table: npt.NDArray[np.void], roots: Hashes) -> Members:
@@ -93,78 +67,6 @@ def find_hashes(
     found = places < len(members)
     found[found] = members["hash"][places[found]] == hashes[found]
     return found, places[found]
-
-
-@dataclass(frozen=True, slots=True)
-class ScatterHashes:
-    """One unit's perceptual hashes, each once, scattered into buckets."""
-
-    corpus: Corpus
-    buckets: int
-
-    def output(self, item: SignalUnit) -> Output:
-        parts = (str(self.buckets), item.signals.sha256, self.corpus.key(item.index))
-        return item_output(self.corpus.folder, "hashes", item.index, parts)
-
-    def rows(self, item: SignalUnit) -> int:
-        return item.pairs.rows
-
-    def __call__(self, item: SignalUnit) -> None:
-        records = collapse(self._read(item))
-        run = join.sort_into(records, spread_hashes(records["hash"], self.buckets), self.buckets)
-        commit_file(
-            self.output(item), lambda sink: join.write_runs(sink, run), Written(len(records))
-        )
-        progress.advance(item.pairs.rows)
-
-    def _read(self, item: SignalUnit) -> npt.NDArray[np.void]:
-        rows = self.corpus.read_rows(item.index)
-        hashes = self.corpus.read_signals(item, "phash")["phash"].take(rows)
-        rows = rows[hashes.is_valid().to_numpy()]
-        records = np.zeros(len(rows), HASH)
-        records["hash"] = hashes.drop_null().to_numpy()
-        records["row"], records["unit"], records["rows"] = rows, item.index, 1
-        pairs = self.corpus.read_pairs(item, "original_width", "original_height")
-        records["area"] = read_areas(pairs, rows)
-        return records
-
-
-@dataclass(frozen=True, slots=True)
-class CollapseBucket:
-    """One bucket's hashes, each once, and again by each of their blocks."""
-
-    folder: str
-    hashes: tuple[Output, ...]
-    max_distance: int
-    parts: int
-
-    def output(self, item: int) -> Output:
-        names = (str(self.max_distance), str(self.parts), *(o.name for o in self.hashes))
-        return item_output(self.folder, "distinct", item, names)
-
-    def rows(self, item: int) -> int:
-        return 1
-
-    def __call__(self, item: int) -> None:
-        table = collapse(join.gather(self.hashes, item, HASH))
-        blocks = cut_blocks(self.max_distance)[:-1]  # the last is never a pair's first equal one
-        runs = [self._sort_by_block(table["hash"], block.shift, block.width) for block in blocks]
-        commit_file(
-            self.output(item),
-            lambda sink: join.write_runs(sink, join.whole(table), *runs),
-            Written(len(table)),
-        )
-        progress.advance(1)
-
-    def _sort_by_block(self, hashes: Hashes, shift: int, width: int) -> join.Run:
-        raised = hashes << np.uint64(64 - shift - width)
-        return join.sort_into(hashes, spread_blocks(raised, width, self.parts), self.parts)
-
-
-def spread_blocks(raised: Hashes, width: int, parts: int) -> npt.NDArray[np.int64]:
-    """Which part each hash falls into by the block that stands at its top."""
-    blocks = raised >> np.uint64(64 - width)
-    return join.top_bits(blocks * np.uint64(0x9E3779B97F4A7C15), parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.near_duplicates import HASH, collapse
+from pipelines.hash_buckets import HASH, collapse
 from tests.pipelines.select_corpus import (
     Picture,
     plan,
