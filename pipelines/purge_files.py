@@ -31,6 +31,7 @@ from pipelines.commit import (
 from pipelines.fetch import pairs_output, read_rounds
 from pipelines.ledger import add_counts, count_outcomes
 from pipelines.progress import ProgressLine
+from pipelines.purge_beside import renew_digests
 from pipelines.sources import ROWS_SCHEMA
 from pipelines.tombstones import Tombstones
 from pipelines.verification import STAGES
@@ -83,7 +84,10 @@ def rewrite(
                 rows += buried
                 line.advance(1)
             anew = sum(one not in before[folder].files for one in files)
-            after[folder] = _renew(folder, before, after, tuple(files))
+            renewed = _renew(folder, before, after, tuple(files))
+            beside = renew_digests(stage.url, renewed, gone)
+            details = {**renewed.details, **({"beside": beside} if beside else {})}
+            after[folder] = replace(renewed, details=details)
             changes.append(Change(folder, len(files), anew, rows))
     return after, changes
 

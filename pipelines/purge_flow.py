@@ -18,6 +18,7 @@ from pipelines.card_section import CardSection
 from pipelines.commit import put_text
 from pipelines.doors import BadInput
 from pipelines.lock import JOURNAL_NAME, hold_lock
+from pipelines.purge_beside import thin_out_lists
 from pipelines.purge_files import Change, publish_all, read_generations, rewrite
 from pipelines.purge_leftovers import clear_leftovers, find_remains
 from pipelines.purge_search import Search
@@ -133,6 +134,7 @@ def finish(directory: str) -> tuple[list[Change], int]:
         after, changes = rewrite(directory, journal, gone)
         publish_all(directory, after)
         write_journal(directory, {})
+    thin_out_lists(directory, gone)
     removed = clear_leftovers(directory, gone)
     if remains := find_remains(directory, gone):
         raise RuntimeError(f"{remains[0]} still holds what was purged ({len(remains)} files do)")

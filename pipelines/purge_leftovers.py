@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.burial import GRAVES, find_listed, find_rows, take_out
+from pipelines.burial import GRAVES, find_listed, find_rows
 from pipelines.commit import current_manifest, put_table
 from pipelines.inventory import FOREIGN, TEMPORARY, classify, list_files, take_inventory
 from pipelines.ledger import TOMBSTONED
 from pipelines.lock import LOCK_NAME
 from pipelines.progress import ProgressLine
+from pipelines.purge_beside import thin_out
 from pipelines.tombstones import Tombstones
 from tokens.manifest import join_url, read_table
 
@@ -32,8 +33,8 @@ def clear_leftovers(directory: str, gone: Tombstones) -> int:
         for folder, name, kind in strays:
             url = join_url(*filter(None, (directory, folder, name)))
             if kind == TEMPORARY or (name.endswith(".parquet") and _holds(folder, url, kind, gone)):
-                if kind == FOREIGN:
-                    _thin_out(url, gone)
+                if kind == FOREIGN and (thinned := thin_out(url, gone)) is not None:
+                    put_table(url, thinned)
                 else:
                     removed += 1
                     _remove(url)
@@ -107,11 +108,6 @@ def _read(url: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         file = pq.ParquetFile(opened)
         there = file.schema_arrow.names
         return file.read(None if columns is None else [n for n in columns if n in there])
-
-
-def _thin_out(url: str, gone: Tombstones) -> None:
-    table = _read(url)
-    put_table(url, take_out(table, find_listed(table, gone)))
 
 
 def _remove(url: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from model.corpus import TokenCorpus, read_split
 from pipelines import purge_flow
-from pipelines.commit import unit_output
+from pipelines.commit import hash_file, unit_output
 from pipelines.doors import BadInput
 from pipelines.lock import JOURNAL_NAME, hold_lock
 from pipelines.pairs import make_pair_id
@@ -281,6 +281,29 @@ def test_what_no_manifest_names_is_searched_too(site: Site, corpus: Path) -> Non
 
 
 @pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("killed", [False, True])
+def test_lists_beside_the_decisions_lose_their_rows_and_the_manifest_knows(
+    site: Site, corpus: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    ids = [make_pair_id(url_of(site, n), caption_of(n)) for n in (GONE, GONE + 1)]
+    listed = corpus / "decisions" / "clusters.parquet"
+    pq.write_table(pa.table({"pair_id": pa.array(ids, pa.binary(16))}), listed)
+    old = manifests(corpus)["decisions"]
+    details = {**old.details, "beside": {listed.name: hash_file(str(listed))}}
+    (corpus / "decisions" / "manifest.json").write_text(replace(old, details=details).to_json())
+
+    if killed:
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(purge_flow, "thin_out_lists", lambda *_: 1 / 0)
+            take_down(corpus, url_of(site, GONE))
+    take_down(corpus, url_of(site, GONE))
+
+    assert pq.read_table(listed)["pair_id"].to_pylist() == ids[1:]
+    found = verify_build(str(corpus))
+    assert (found.damaged, found.behind, found.strays) == ((), (), ())
+
+
+@pytest.mark.timeout(TIMEOUT_S)
 def test_a_stage_that_was_behind_stays_behind(site: Site, corpus: Path) -> None:
     """Its files are no substitute for what the next build will make of the purged input."""
     folder = corpus / "signals"
@@ -377,9 +400,12 @@ def test_a_list_that_is_not_there_is_bad_input(
     assert "none.txt cannot be read as a list" in capsys.readouterr().err
 
 
-@pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(
-    "every", [pytest.param(9, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "every",
+    [
+        pytest.param(9, id="some", marks=pytest.mark.timeout(TIMEOUT_S)),
+        pytest.param(1, id="all", marks=[pytest.mark.slow, pytest.mark.timeout(3_600)]),
+    ],
 )
 def test_killed_at_any_instant_it_goes_on_to_the_same_bytes(
     site: Site, corpus: Path, tmp_path: Path, every: int
