@@ -37,7 +37,10 @@ def serve(connection: Connection, folder: Path, part: int, parts: int, batch: in
         scored = score_pairs(mine, columns, [signal])
         pq.write_table(scored, folder / f"ours-{part}.parquet")
         connection.send(time.process_time() - cpu)  # the first: warm, and not asked for
-        connection.recv()
+        try:
+            connection.recv()
+        except EOFError:
+            return  # no further round
 
 
 def main() -> None:
