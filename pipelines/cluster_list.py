@@ -102,7 +102,7 @@ def plan_cluster_list(
     listing, describe = ListClusters(corpus, near), DescribeClusters(corpus.folder, near.clusters)
     return Listing(
         (
-            Step("List Clusters", listing, (units,)),
+            Step("Tell Clusters", listing, (units,)),
             Step("Describe Clusters", describe, (max_distance,)),
         ),
         beside=((listing.output(units).url, FILE_NAME),),

@@ -208,9 +208,9 @@ def plan_eval_list(
     remaining = ListRemaining(corpus.folder, overlap, listed)
     listed_sets = [n for n, one in enumerate(overlap.sets) if one.action == "list"]
     steps = (
-        Step("List Overlap", listing, (units,)),
+        Step("Tell Overlap", listing, (units,)),
         Step("Describe Overlap", describe, (listed,)),
-        *((Step("List Evaluation", remaining, tuple(listed_sets)),) if listed_sets else ()),
+        *((Step("Tell Evaluation", remaining, tuple(listed_sets)),) if listed_sets else ()),
     )
     lists = [(remaining.output(n).url, f"eval_{overlap.sets[n].name}.txt") for n in listed_sets]
     return Listing(steps, ((listed.url, FILE_NAME), *lists), (describe.output(listed).url,))

@@ -1,6 +1,7 @@
 """Every stage as the job that Dataflow would get, laid out offline by Beam's dry run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import apache_beam as beam
 import pytest
@@ -22,7 +23,7 @@ NUM_UNITS = 300
 STEPS = {
     "fetch": ["Fetch Images"],
     "score": ["Score Pairs"],
-    "select": ["Scatter Keys", "Find Duplicates", "Decide Rows"],
+    "select": ["Scatter Keys", "Find Duplicates", "Judge Rows", "Decide Rows"],
     "encode": ["Order Pairs", "Cut Shards", "Encode Pairs", "Write Shards"],
 }
 
@@ -53,7 +54,8 @@ def jobs() -> dict[str, Job]:
         tokenizers=Tokenizers("gs://bucket/t.json", "gs://bucket/i.safetensors", layout, details),
     )
     done = {stage: make_manifest(stage) for stage in ("rows", "fetch", "score", "select")}
-    return {stage: plan(build, done) for stage, plan in PLANS.items()}
+    strict = PLANS["select"](replace(build, recipe=load_recipe("strict")), done)
+    return {stage: plan(build, done) for stage, plan in PLANS.items()} | {"strict select": strict}
 
 
 def lay_out(job: Job) -> beam_runner_api_pb2.Pipeline:
@@ -101,9 +103,14 @@ def test_a_graph_of_three_million_rows_stays_small(jobs: dict[str, Job], stage: 
     assert size < 1_000_000, f"{size} bytes: Dataflow takes 10 MB"
 
 
+def test_a_graph_with_every_comparison_stays_small(jobs: dict[str, Job]) -> None:
+    size = lay_out(jobs["strict select"]).ByteSize()
+    assert size < 2_000_000, f"{size} bytes: Dataflow takes 10 MB"
+
+
 def test_items_are_descriptors_and_hold_no_bytes(jobs: dict[str, Job]) -> None:
-    for job in jobs.values():
-        for step in job.steps:
+    for stage in STEPS:
+        for step in jobs[stage].steps:
             for item in step.items:
                 assert b"bytes" not in repr(type(item)).encode()
                 assert len(repr(item)) < 2_000
