@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
+from pipelines.card_files import write_card
+from pipelines.card_section import CardSection
 from pipelines.corpus import FOLDERS, settle_fetch
 from pipelines.doors import BadInput
 from pipelines.fetch_session import FetchKit
@@ -27,6 +29,7 @@ def refetch(args: argparse.Namespace, beam_options: Sequence[str]) -> None:
         with choose_engine(args.runner, args.direct_num_workers, beam_options) as engine:
             made = engine.run(job)
         write_report(args.directory)
+        write_card(args.directory, CardSection())
     print(describe(pairs.counts, made.counts))
 
 
