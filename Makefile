@@ -40,7 +40,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pairmill needs Python 3.11 or 3.12; name one with make PYTHON=..."; exit 2; }
 ifneq ($(UV),)
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --editable '.[all]'
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[all]'
 else
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[all]'

@@ -45,6 +45,8 @@ class Corpus:
     """That of the select stage."""
     verdicts: tuple[Output, ...]
     """Per unit, in their order: the rules' verdicts."""
+    counted: tuple[str, ...] = ()
+    """Signals that stand beside the verdicts: those of the whole corpus that a rule reads."""
     overlaps: tuple[Output, ...] = ()
     """Per unit: rows that show an evaluation picture; none where no set is given."""
 
@@ -64,14 +66,20 @@ class Corpus:
 
     def read_reasons(self, unit: int) -> pa.ChunkedArray:
         """Why each row of a unit is dropped, `kept` for those that take part."""
-        verdict = self.verdicts[unit]
-        entry = FileEntry(verdict.name, "", unit, 0, 0, "")
-        reasons = read_table(verdict.folder, entry, ("reason",))["reason"]
+        reasons = self._read_verdicts(unit, ("reason",))["reason"]
         if not self.overlaps:
             return reasons
         overlapping = np.zeros(len(reasons), bool)
         overlapping[join.read_slice(self.overlaps[unit], 0, join.ROW)] = True
         return pc.if_else(pa.array(overlapping), "eval_overlap", reasons)
+
+    def read_counts(self, unit: int) -> pa.Table:
+        """The columns `counted` of a unit."""
+        return self._read_verdicts(unit, self.counted)
+
+    def _read_verdicts(self, unit: int, columns: tuple[str, ...]) -> pa.Table:
+        verdict = self.verdicts[unit]
+        return read_table(verdict.folder, FileEntry(verdict.name, "", unit, 0, 0, ""), columns)
 
     def read_rows(self, unit: int) -> npt.NDArray[np.int64]:
         """The rows of a unit that take part, in order."""

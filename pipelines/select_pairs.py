@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.signals import CORPUS_SIGNAL_TYPES
 from pipelines import join, progress
 from pipelines.candidates import Corpus, SignalUnit
 from pipelines.caption_counts import plan_caption_counts
@@ -78,7 +79,7 @@ def _as_bytes(number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class DecideUnit:
-    """One unit's decisions: a reason and a split per row."""
+    """One unit's decisions: per row a reason, a split, and what was counted over the corpus."""
 
     corpus: Corpus
     section: SelectSection
@@ -120,7 +121,10 @@ class DecideUnit:
             keys.combine_chunks(), self.section.validation_share, self.section.seed
         )
         pair_ids = self.corpus.read_pairs(item, "pair_id")["pair_id"]
-        return pa.table({"pair_id": pair_ids, "reason": reasons, "split": splits})
+        decided = pa.table({"pair_id": pair_ids, "reason": reasons, "split": splits})
+        for name in self.corpus.counted:
+            decided = decided.append_column(name, self.corpus.read_counts(item.index)[name])
+        return decided
 
     def _find_clusters(self, item: SignalUnit, rows: npt.NDArray[np.int64]) -> Clustered | None:
         if self.near is None:
@@ -259,8 +263,8 @@ def _plan_verdicts(
     fetched, section = build.folder("fetch"), build.recipe.select
     entries = tuple(unit.pairs for unit in units)
     steps, twice = plan_pair_duplicates(fetched, generation.folder, entries)
-    captions = None
-    if any("caption_count" in rule.signals for rule in section.rules):
+    captions, counted = None, _find_counted(section)
+    if "caption_count" in counted:
         more, captions = plan_caption_counts(fetched, generation.folder, entries)
         steps = (*steps, *more)
     judge = JudgeUnit(
@@ -274,4 +278,10 @@ def _plan_verdicts(
     )
     steps = (*steps, Step("Judge Rows", judge, units))
     verdicts = tuple(map(judge.output, units))
-    return steps, Corpus(fetched, build.folder("score"), generation.folder, verdicts)
+    return steps, Corpus(fetched, build.folder("score"), generation.folder, verdicts, counted)
+
+
+def _find_counted(section: SelectSection) -> tuple[str, ...]:
+    """The signals of the whole corpus that a rule reads."""
+    read = {name for rule in section.rules for name in rule.signals}
+    return tuple(name for name in CORPUS_SIGNAL_TYPES if name in read)

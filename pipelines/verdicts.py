@@ -161,14 +161,16 @@ class JudgeUnit:
     def __call__(self, item: SignalUnit) -> None:
         listing = ("url", "url_final", "sha256") if self.section.optout_lists else ()
         pairs = read_table(self.pairs_folder, item.pairs, ("outcome", *listing))
+        signals = self._read_signals(item, pairs)
         judged = apply_rules(
-            self._read_signals(item, pairs),
+            signals,
             pairs["outcome"],
             self.section.rules,
             self._find_earlier(item, pairs),
         )
         side: dict[str, Any] = {"rules": judged.rules, "together": judged.together}
-        verdicts = pa.table({"reason": judged.reasons})
+        counted = [name for name in signals.column_names if name in CORPUS_SIGNAL_TYPES]
+        verdicts = signals.select(counted).append_column("reason", judged.reasons)
         commit_table(self.output(item), verdicts, Written(len(verdicts), side=side))
         progress.advance(len(verdicts))
 

@@ -1,7 +1,8 @@
 """What must hold against the world, and the tests that hold it.
 
 Each line of the table is a promise about hostile networks (N), pictures (D), politeness (P),
-integrity (I), model files (M) or reliability (R). A test that is renamed or thrown away leaves a hole here, and this file fails.
+integrity (I), model files (M) or reliability (R). A test that is renamed or thrown away leaves a
+hole here, and this file fails.
 """
 
 import pytest

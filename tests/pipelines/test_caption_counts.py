@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,3 +79,6 @@ def test_a_rule_reads_the_count_of_the_whole_corpus(tmp_path: Path):
     rules = [SHORT_SIDE, {"filter": "caption_repetition", "max_rows": 1}]
     decided = select(tmp_path, units, {"rules": rules})
     assert reasons(decided) == ["caption_repetition", "kept", "caption_repetition", "timeout"]
+    files = sorted((tmp_path / "decisions").glob("*.parquet"))
+    counts = [pq.read_table(file)["caption_count"].to_pylist() for file in files]
+    assert counts == [[2, 1], [2, None]]
