@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetching.pictures import make_pictures
-from fetching.programs import PROGRAMS, Task, Usage, run_program
+from fetching.programs import PROGRAMS, Task, Usage, keep_bytecode, run_program
 from fetching.server import Server, run_nginx
 
 FEW = 8
@@ -101,7 +101,8 @@ def take_off(start: Usage, whole: Usage, pictures: int) -> Rate:
 
 def _run(name: str, number: int, options: argparse.Namespace, server: Server) -> Usage:
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
-        return run_program(name, Task(Path(folder), server, number, options.side_px))
+        task = Task(Path(folder), server, number, options.side_px)
+        return run_program(name, task, keep_bytecode(Path(options.work)))
 
 
 def median(rates: list[Rate], pick: Callable[[Rate], float]) -> float:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetching.pictures import make_pictures
-from fetching.programs import Task, Usage, run_counted, run_program
+from fetching.programs import Task, Usage, keep_bytecode, run_counted, run_program
 from fetching.server import Server, run_nginx
 
 FEW = 8
@@ -58,7 +58,7 @@ class Start:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.work / "bytecode")}
+        return keep_bytecode(self.work)
 
     def build(self, **more: str) -> Usage:
         with tempfile.TemporaryDirectory(dir=self.work) as folder:

@@ -106,6 +106,11 @@ PROGRAMS: dict[str, Callable[[Task], list[str]]] = {
 """Name and way of connecting to the command that does it."""
 
 
+def keep_bytecode(work: Path) -> dict[str, str]:
+    """Variables with which every program keeps its bytecode, as an installation by pip has it."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(work / "bytecode")}
+
+
 def run_program(name: str, task: Task, more: Mapping[str, str] = MappingProxyType({})) -> Usage:
     """Run one program to its end and check that it brought every picture.
 
