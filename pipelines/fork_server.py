@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 PRELOAD = "pipelines.preload"
 
@@ -31,6 +31,7 @@ context = multiprocessing.get_context("forkserver")
 def start() -> None:
     """Let the fork server begin its imports; does nothing where it runs already."""
     context.set_forkserver_preload([PRELOAD])
+    resource_tracker.ensure_running()  # which ends with Ctrl-C let through again
     with _environment(NO_THREADS), _interrupts_blocked():
         forkserver.ensure_running()
 

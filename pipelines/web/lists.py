@@ -27,7 +27,6 @@ from pipelines.refused import Refused
 from pipelines.tombstones import Tombstones, hosts_above, read_tombstones
 from pipelines.web.look_alikes import PDQ, LookAlikes, hash_picture, require_pdqhash
 from pipelines.web.urls import host_name, normal_url
-from tokens.pixels import read_stored
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _HEX = re.compile(r"[0-9a-f]+")
@@ -105,6 +104,8 @@ class Lists:
         kinds = frozenset[str]().union(*(entries.looks.kinds for entries in self.block))
         if not kinds:
             return
+        from tokens.pixels import read_stored  # of OpenCV: a process that only fetches goes without
+
         hashes = hash_picture(read_stored(image), kinds)
         for entries in self.block:
             for kind, _distance, _listed in entries.looks.find(hashes):

@@ -17,7 +17,6 @@ from importlib.util import find_spec
 import numpy as np
 import numpy.typing as npt
 
-from filters.signals.perceptual_hash import perceptual_hash
 from pipelines.web.near_hashes import NearHashes
 
 
@@ -87,6 +86,8 @@ def hash_picture(pixels: npt.NDArray[np.uint8], kinds: Collection[str]) -> dict[
     """Perceptual hashes of a stored picture, uint8 [H, W, 3] RGB, by kind."""
     hashes = {}
     if PHASH in kinds:
+        from filters.signals.perceptual_hash import perceptual_hash  # of OpenCV, for pictures alone
+
         hashes[PHASH] = perceptual_hash(pixels).to_bytes(8, "big")
     if PDQ in kinds and (digest := _hash_pdq(pixels)) is not None:
         hashes[PDQ] = digest
