@@ -78,8 +78,8 @@ def measure(options: argparse.Namespace, server: Server) -> dict[str, list[Rate]
         for name in options.only:
             starts[name].append(_run(name, FEW, options, server))
             wholes[name].append(whole := _run(name, options.pictures, options, server))
-            print(f"round {number + 1}  {name:<24} {whole} of which", file=sys.stderr)
-            print(f"start    {name:<24} {starts[name][-1]}", file=sys.stderr)
+            used = f"{whole.cpu_s:.1f} CPU s, its start {starts[name][-1].cpu_s:.1f}"
+            print(f"round {number + 1}  {name:<24} {used}", file=sys.stderr)
     return {
         name: [take_off(median_usage(starts[name]), whole, options.pictures) for whole in of]
         for name, of in wholes.items()
