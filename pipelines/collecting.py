@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import fsspec
 
-from pipelines.inventory import MEANINGS, Stray, take_inventory
+from pipelines.inventory import MEANINGS, Stray
 from pipelines.lock import hold_lock
 from pipelines.progress import ProgressLine
-from pipelines.verification import STAGES
-from tokens.manifest import join_url
+from pipelines.verification import take_inventories
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,7 @@ def collect(directory: str, oldest: float, *, apply: bool) -> Collection:
 
 
 def _sort_out(directory: str, oldest: float, *, removed: bool) -> Collection:
-    found = [take_inventory(join_url(directory, stage)) for stage in STAGES]
-    if not any(found):
-        raise FileNotFoundError(f"{directory} holds no finished stage: give a build's --output")
-    strays = [stray for one in found if one is not None for stray in one.strays]
+    strays = [stray for one in take_inventories(directory) for stray in one.strays]
     old = tuple(stray for stray in strays if _is_old(stray, oldest))
     young = tuple(stray for stray in strays if not _is_old(stray, oldest))
     return Collection(old, young, removed)

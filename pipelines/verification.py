@@ -65,6 +65,15 @@ class Verification:
             )
 
 
+def take_inventories(directory: str) -> list[Inventory]:
+    """Those of a build's finished stages; raises FileNotFoundError where there is none."""
+    found = [take_inventory(join_url(directory, stage)) for stage in STAGES]
+    taken = [one for one in found if one is not None]
+    if not taken:
+        raise FileNotFoundError(f"{directory} holds no finished stage: give a build's --output")
+    return taken
+
+
 def verify_build(directory: str, threads: int = 4) -> Verification:
     """Read and hash every file of a build's finished stages.
 
@@ -72,10 +81,7 @@ def verify_build(directory: str, threads: int = 4) -> Verification:
         FileNotFoundError: no stage has finished there.
         ValueError: a manifest is none.
     """
-    found = [take_inventory(join_url(directory, stage)) for stage in STAGES]
-    taken = [one for one in found if one is not None]
-    if not taken:
-        raise FileNotFoundError(f"{directory} holds no finished stage: give a build's --output")
+    taken = take_inventories(directory)
     files = sum(len(one.expected) for one in taken)
     with ThreadPoolExecutor(threads) as pool, ProgressLine("Verify Files", files) as line:
         damaged = [damage for one in taken for damage in _verify_stage(one, pool, line)]
