@@ -22,7 +22,7 @@ from tokens import vqgan_file
 from tokens.bundled import BUNDLED, DVAE_FILE, locate
 from tokens.dvae_file import parse_dvae
 from tokens.vqgan_file import parse_vqgan
-from tokens.weights import WeightsFile, load_tensors, read_metadata
+from tokens.weights import WeightsFile, read_metadata
 
 PUBLISHED_AT = "https://cdn.openai.com/dall-e/encoder.pkl"
 BATCH_ON_GPU = 32
@@ -188,7 +188,6 @@ def parse_weights(data: bytes, origin: str) -> WeightsFile[Any]:
     Raises:
         ValueError: it is none, or not whole; `origin` names it.
     """
-    load_tensors(data, origin)
     is_vqgan = vqgan_file.METADATA_KEY in read_metadata(data)
     return parse_vqgan(data, origin) if is_vqgan else parse_dvae(data, origin)
 

@@ -114,10 +114,13 @@ def read_about(data: bytes, key: str, origin: str) -> dict[str, Any]:
 
 
 def read_metadata(data: bytes) -> dict[str, str]:
-    """The header's free part, of a file that `load_tensors` has taken."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    found: dict[str, str] = header.get("__metadata__", {})
-    return found
+    """The header's free part; empty too where this is no safetensors file (`load_tensors` says)."""
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (ValueError, RecursionError):
+        return {}
+    found = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def stated_sizes(about: Mapping[str, Any], kind: type[Record], origin: str) -> Record | None:
