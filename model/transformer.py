@@ -72,26 +72,28 @@ class Block(nn.Module):
         self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None = None, start: int = 0
     ) -> Tensor:
         """Positions `start` and on; with a cache, those before are read from it."""
-        x_BLD = x_BLD + self.dropout(self._attend(x_BLD, bias_LS, cache, start))
+        q_BHLK, k_BHSK, v_BHSK = self.project(x_BLD)
+        if cache is not None:
+            end = start + x_BLD.shape[1]
+            cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k_BHSK, v_BHSK
+            k_BHSK, v_BHSK = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
+        return self.finish(x_BLD, attend(q_BHLK, k_BHSK, v_BHSK, bias_LS))
+
+    def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the positions, each B, H, L, K."""
+        batch, length, _ = x_BLD.shape
+        qkv = self.query_key_value(self.attention_norm(x_BLD))
+        qkv = qkv.view(batch, length, 3, self.num_heads, HEAD_WIDTH)
+        q_BHLK, k_BHLK, v_BHLK = qkv.permute(2, 0, 3, 1, 4)
+        return q_BHLK, k_BHLK, v_BHLK
+
+    def finish(self, x_BLD: Tensor, out_BHLK: Tensor) -> Tensor:
+        """The rest of the block, given what each head of a position has attended to."""
+        joined_BLD = out_BHLK.transpose(1, 2).reshape(x_BLD.shape)
+        x_BLD = x_BLD + self.dropout(self.attention_out(joined_BLD))
         hidden = gelu(self.feed_forward_in(self.feed_forward_norm(x_BLD)))
         x_BLD = x_BLD + self.dropout(self.feed_forward_out(hidden))
         return x_BLD
-
-    def _attend(
-        self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None, start: int
-    ) -> Tensor:
-        batch, length, width = x_BLD.shape
-        qkv = self.query_key_value(self.attention_norm(x_BLD))
-        qkv = qkv.view(batch, length, 3, self.num_heads, HEAD_WIDTH)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each B, H, L, K
-        if cache is not None:
-            end = start + length
-            cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k, v
-            k, v = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
-        out_BHLK = attend(q, k, v, bias_LS)
-        joined_BLD: Tensor = out_BHLK.transpose(1, 2).reshape(batch, length, width)
-        projected_BLD: Tensor = self.attention_out(joined_BLD)
-        return projected_BLD
 
 
 class Transformer(nn.Module):
