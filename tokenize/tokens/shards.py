@@ -72,6 +72,8 @@ class TokenRows:
     text_offsets: npt.NDArray[np.int64]
     codes: npt.NDArray[Any]
     """[rows, num_codes], uint16 or uint32, raster order."""
+    captions: pa.Array | None = None
+    """Strings, where they were asked for."""
 
     @property
     def rows(self) -> int:
@@ -79,15 +81,22 @@ class TokenRows:
 
 
 def open_shard(
-    source: str | IO[bytes], layout: SequenceLayout, view: int, name: str
+    source: str | IO[bytes],
+    layout: SequenceLayout,
+    view: int,
+    name: str,
+    footer: pq.FileMetaData | None = None,
 ) -> pq.ParquetFile:
     """Open a shard and check that its columns are those of `layout`.
+
+    Args:
+        footer: the shard's own, where it is known; `source` is then not read yet.
 
     Raises:
         ValueError: it is no Parquet file, or holds other columns; the message names `name`.
     """
     try:
-        file = pq.ParquetFile(source, page_checksum_verification=True)
+        file = pq.ParquetFile(source, metadata=footer, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as err:
         raise ValueError(f"{name} is not a readable Parquet file ({err})") from err
     expected = shard_schema(layout, view)
@@ -103,24 +112,58 @@ def open_shard(
     return file
 
 
+def group_bytes(footer: pq.FileMetaData, group: int, *, captions: bool = False) -> tuple[int, int]:
+    """Where in its file a row group's columns lie that `read_row_groups` reads: [start, end)."""
+    row_group = footer.row_group(group)
+    chunks = [row_group.column(i) for i in range(row_group.num_columns)]
+    chunks = [chunk for chunk in chunks if chunk.path_in_schema in _columns(captions)]
+    starts = [
+        chunk.data_page_offset
+        if chunk.dictionary_page_offset is None
+        else min(chunk.dictionary_page_offset, chunk.data_page_offset)
+        for chunk in chunks
+    ]
+    sizes = [chunk.total_compressed_size for chunk in chunks]
+    return min(starts), max(start + size for start, size in zip(starts, sizes, strict=True))
+
+
 def read_row_groups(
-    file: pq.ParquetFile, groups: Sequence[int], layout: SequenceLayout, name: str
+    file: pq.ParquetFile,
+    groups: Sequence[int],
+    layout: SequenceLayout,
+    name: str,
+    *,
+    captions: bool = False,
 ) -> TokenRows:
-    """Read whole row groups, checksums and id ranges verified.
+    """Read whole row groups, checksums, lengths and id ranges verified.
+
+    Args:
+        captions: read the captions, too.
 
     Raises:
-        ValueError: a damaged page, or an id past its vocabulary; the message names `name`.
+        ValueError: a damaged page, an id past its vocabulary, a text longer than its slots; the
+            message names `name`.
     """
-    columns = ["pair_id", "text_tokens.list.element", "image_codes.list.element"]
     try:
-        table = file.read_row_groups(list(groups), columns=columns, use_threads=False)
+        table = file.read_row_groups(list(groups), columns=_columns(captions), use_threads=False)
     except (pa.ArrowInvalid, OSError) as err:
         raise ValueError(f"{name} is damaged ({err}); build the tokens again") from err
     table = table.combine_chunks()
     rows = _as_arrays(table, layout)
     _check_range(rows.codes, layout.image_vocab_size, "image code", name)
     _check_range(rows.text_ids, layout.text_vocab_size, "text token", name)
+    longest = int(np.diff(rows.text_offsets).max(initial=0))
+    if longest > layout.text_slots:
+        raise ValueError(
+            f"{name} holds a caption of {longest} tokens, but its sequences have "
+            f"{layout.text_slots} slots for one; build the tokens again"
+        )
     return rows
+
+
+def _columns(captions: bool) -> list[str]:
+    columns = ["pair_id", "text_tokens.list.element", "image_codes.list.element"]
+    return [*columns, "caption"] if captions else columns
 
 
 def _as_arrays(table: pa.Table, layout: SequenceLayout) -> TokenRows:
@@ -128,7 +171,13 @@ def _as_arrays(table: pa.Table, layout: SequenceLayout) -> TokenRows:
     if not len(table):
         dtype = code_dtype(layout.image_vocab_size)
         empty = np.empty((0, layout.num_codes), dtype)
-        return TokenRows(np.empty(0, "V16"), np.empty(0, np.uint16), np.zeros(1, np.int64), empty)
+        return TokenRows(
+            np.empty(0, "V16"),
+            np.empty(0, np.uint16),
+            np.zeros(1, np.int64),
+            empty,
+            pa.array([], pa.string()) if "caption" in table.column_names else None,
+        )
     text, codes = table["text_tokens"].chunk(0), table["image_codes"].chunk(0)
     pair_ids = table["pair_id"].chunk(0)
     buffer = pair_ids.buffers()[1]
@@ -138,6 +187,7 @@ def _as_arrays(table: pa.Table, layout: SequenceLayout) -> TokenRows:
         text_ids=text.flatten().to_numpy(zero_copy_only=True),
         text_offsets=(text.offsets.to_numpy().astype(np.int64) - text.offsets[0].as_py()),
         codes=codes.flatten().to_numpy(zero_copy_only=True).reshape(len(table), layout.num_codes),
+        captions=table["caption"].combine_chunks() if "caption" in table.column_names else None,
     )
 
 
