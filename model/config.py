@@ -25,6 +25,9 @@ class Network:
     names none, and saw no overfitting on 250 M pairs; a few thousand pictures need some."""
     attention: Literal["paper", "full"] = "paper"
     """Row, column and convolutional masks by layer, or dense causal attention in all."""
+    head: Literal["split", "joint"] = "split"
+    """A softmax over the ids that can stand at a position, or over both vocabularies at every
+    position (model/transformer.py says what differs)."""
     counted_pads: Literal["all", "first"] = "all"
     """Which pads are targets of the text loss. The paper does not say. "all" is how
     DALLE-pytorch reads it. "first" counts a caption's end once and leaves out the pads behind
@@ -37,6 +40,7 @@ class Network:
             raise ValueError(f"width is {self.width}; it must be a multiple of {HEAD_WIDTH}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        check_choice("head", self.head, ("split", "joint"))
 
     @property
     def num_heads(self) -> int:
@@ -64,12 +68,23 @@ class Optim:
     """Per update of the average."""
     ema_every: int = 25
     """Steps between two updates of the average."""
+    adam_dtype: Literal["fp32", "bf16"] = "fp32"
+    """How both moments are kept. "bf16" halves their memory, so that 12 B parameters, their
+    gradients and moments fit 100 GB; the paper keeps 16 bits too, in formats of its own
+    (1-6-9 and 0-6-10, section 2.4), which no hardware computes in."""
+    caption_dropout: float = 0.0
+    """Share of training captions that are replaced by the empty one, for guidance in sampling
+    (Ho & Salimans 2022 drop 10 to 20 %); the paper drops none."""
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
-        if self.schedule not in ("cosine", "plateau"):
-            raise ValueError(f"schedule is {self.schedule!r}; it must be cosine or plateau")
+        if not self.max_gradient_norm > 0:
+            raise ValueError(f"max_gradient_norm is {self.max_gradient_norm}; it must be above 0")
+        if not 0 <= self.caption_dropout < 1:
+            raise ValueError(f"caption_dropout is {self.caption_dropout}; it must be in [0, 1)")
+        check_choice("schedule", self.schedule, ("cosine", "plateau"))
+        check_choice("adam_dtype", self.adam_dtype, ("fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +110,64 @@ class Loop:
     eval_pairs: int = 512
     """Most pairs per split that an evaluation reads."""
     keep_checkpoints: int = 2
+    """The newest few stay."""
+    keep_every: int = 0
+    """Checkpoints at multiples of this many steps stay for good; 0: none does."""
+    sample_every: int = 0
+    """Steps between two sheets of samples; 0: none is drawn."""
+    max_skipped_steps: int = 0
+    """Updates that may be left out, over the whole run, because a loss or a gradient was not
+    finite; one more stops the run. Those that `fp16` scaling leaves out do not count."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "log_every", "checkpoint_every", "eval_every", "eval_pairs"):
+        for name in ("batch_size", "micro_batch_size", "log_every", "checkpoint_every") + (
+            ("eval_every", "eval_pairs", "keep_checkpoints")
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("keep_every", "sample_every", "max_skipped_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         if self.steps is None and self.minutes is None:
             raise ValueError("a run needs an end: give --steps or --minutes")
+
+
+PRECISIONS = ("fp32", "bf16", "fp16", "fp16_resblock")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How the computation is spread and carried out; the numbers agree within rounding."""
+
+    precision: str = "fp32"
+    """What the blocks compute in; the weights that the optimiser updates stay fp32."""
+    shard: Literal["ddp", "fsdp", "hybrid"] = "ddp"
+    """With several ranks: a whole model each, one model over all of them, or one over the
+    ranks of each machine, as in the paper (section 2.5)."""
+    compile: bool = False
+    """Compile each block where it stands."""
+    checkpoint_blocks: bool = False
+    """Compute each block's activations again in the backward pass instead of keeping them."""
+    powersgd_rank: int = 0
+    """Rank of PowerSGD's compressed gradients (ddp only); 0: gradients go whole."""
+    powersgd_start_step: int = 1000
+    """Updates before compression begins (torch's default); the paper compresses from the first."""
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("shard", self.shard, ("ddp", "fsdp", "hybrid"))
+        if self.powersgd_rank < 0:
+            raise ValueError(f"powersgd_rank is {self.powersgd_rank}; it must be at least 0")
+        if self.powersgd_rank and self.shard != "ddp":
+            raise ValueError(
+                f"powersgd_rank needs --shard ddp, not {self.shard}: torch has it alone"
+            )
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises ValueError where `value` is none of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +205,7 @@ class Run:
     layout: SequenceLayout
     optim: Optim
     loop: Loop
+    execution: Execution = field(default_factory=Execution)
 
     def to_document(self) -> dict[str, Any]:
         return asdict(self)
@@ -152,6 +219,7 @@ class Run:
                 layout=SequenceLayout(**document["layout"]),
                 optim=Optim(**document["optim"]),
                 loop=Loop(**document["loop"]),
+                execution=Execution(**document["execution"]),
             )
         except (KeyError, TypeError) as err:
             raise ValueError(f"not a run of this version of pairmill: {err}") from err
@@ -169,6 +237,7 @@ class Run:
 
 MAY_CHANGE = frozenset(
     ("steps", "minutes", "log_every", "checkpoint_every", "eval_every", "eval_pairs")
-    + ("keep_checkpoints",)
+    + ("keep_checkpoints", "keep_every", "sample_every", "max_skipped_steps", "micro_batch_size")
+    + ("shard", "compile", "checkpoint_blocks")
 )
-"""Fields of `Loop` that a run may be taken up again with other values of."""
+"""Fields that a run may be taken up again with other values of: ends, intervals, machines."""

@@ -1,4 +1,4 @@
-"""The optimiser: AdamW with a clipped variance, the learning rate, the average of the weights.
+"""The optimiser: AdamW with a clipped variance, and the learning rate.
 
 Constants and order of operations are those of Ramesh et al. 2021, section 2.2 and appendix B.2.
 The paper does not say what weight decay leaves out; here it acts on the matrices of attention,
@@ -6,8 +6,7 @@ feed-forward and heads, and leaves gains, biases and embeddings alone.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from model.config import Optim
+from model.pieces import is_sliced, local
 
 FINAL_LR_RATIO = 1 / 32
 """Five halvings (appendix B.2); the cosine schedule ends at the same."""
@@ -23,6 +23,7 @@ PLATEAU_PATIENCE = 10
 """Log intervals without a better training loss that make a plateau; the paper gives no rule."""
 PLATEAU_MARGIN = 1e-3
 """Share by which a loss must beat the best one to count as better."""
+MOMENT_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def decays(name: str) -> bool:
@@ -67,15 +68,21 @@ class Plateau:
             self.halvings, self.waited, self.best_loss = self.halvings + 1, 0, loss
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
-    """Scale all gradients down to a norm of `max_norm`; the norm before, not finite if any is."""
-    return float(nn.utils.clip_grad_norm_(parameters, max_norm))
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients down to a norm of `max_norm`; the norm before, not finite if any is.
+
+    The norm is that of the whole network, however it is sharded; nothing waits for the device.
+    """
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    full: Tensor = norm.full_tensor() if is_sliced(norm) else norm
+    return full
 
 
 class AdamW:
     """Adam with decoupled weight decay, its running variance clipped by value before use.
 
-    Moments are kept by parameter name, so that a checkpoint is a plain table of tensors.
+    Moments are kept by parameter name, so that a checkpoint is a plain table of tensors. Each
+    rank updates what it holds of a parameter: no entry needs another.
     """
 
     def __init__(self, model: nn.Module, optim: Optim) -> None:
@@ -84,35 +91,42 @@ class AdamW:
         decayed = [name for name in self.parameters if decays(name)]
         other = [name for name in self.parameters if not decays(name)]
         self.groups = [names for names in (decayed, other) if names]
-        self.means = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
-        self.variances = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+        dtype = MOMENT_DTYPES[optim.adam_dtype]
+        self.means, self.variances = (
+            {name: torch.zeros_like(p, dtype=dtype) for name, p in self.parameters.items()}
+            for _ in range(2)
+        )
 
     @torch.no_grad()
-    def step(self, step: int, rate: float, gradient_norm: float) -> None:
-        """Update `step` (0 is the first) at learning rate `rate`, then forget the gradients.
+    def step(self, updates: int, rate: float, gradient_norm: float) -> None:
+        """One update at learning rate `rate`, then forget the gradients.
 
         Args:
+            updates: how many there have been before.
             gradient_norm: of all gradients together, after clipping. No variance can pass its
                 limit while this squared does not, for it averages squares of gradients: then
                 torch's fused kernel, which knows no limit, gives the same in a tenth of the time.
         """
         update = self._update_fused
-        if gradient_norm**2 > self.optim.max_variance:
+        if gradient_norm**2 > self.optim.max_variance or self.optim.adam_dtype != "fp32":
             update = self._update_clipped
         for names in self.groups:
-            update(names, step, rate)
+            update(names, updates, rate)
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
         for parameter in self.parameters.values():
             parameter.grad = None
 
-    def _update_fused(self, names: list[str], step: int, rate: float) -> None:
-        parameters: list[Tensor] = [self.parameters[name] for name in names]
+    def _update_fused(self, names: list[str], updates: int, rate: float) -> None:
+        parameters = [local(self.parameters[name]) for name in names]
         adamw(
             parameters,
             [_gradient(self.parameters[name]) for name in names],
-            [self.means[name] for name in names],
-            [self.variances[name] for name in names],
+            [local(self.means[name]) for name in names],
+            [local(self.variances[name]) for name in names],
             [],
-            [torch.tensor(float(step), device=p.device) for p in parameters],  # it adds 1
+            [torch.tensor(float(updates), device=p.device) for p in parameters],  # it adds 1
             fused=True,
             amsgrad=False,
             maximize=False,
@@ -123,84 +137,31 @@ class AdamW:
             eps=self.optim.epsilon,
         )
 
-    def _update_clipped(self, names: list[str], step: int, rate: float) -> None:
+    def _update_clipped(self, names: list[str], updates: int, rate: float) -> None:
+        """Moments are computed in fp32 and rounded when they are put back."""
         beta1, beta2 = self.optim.beta1, self.optim.beta2
-        mean_share, variance_share = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
+        mean_share, variance_share = 1 - beta1 ** (updates + 1), 1 - beta2 ** (updates + 1)
         for name in names:
-            parameter, mean, variance = (
-                self.parameters[name],
-                self.means[name],
-                self.variances[name],
-            )
-            gradient = _gradient(parameter)
+            parameter, gradient = local(self.parameters[name]), _gradient(self.parameters[name])
+            mean, variance = (local(of[name]).float() for of in (self.means, self.variances))
             parameter.mul_(1 - rate * self._weight_decay(name))
             mean.lerp_(gradient, 1 - beta1)
             variance.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             variance.clamp_(max=self.optim.max_variance)
             deviation = (variance / variance_share).sqrt_().add_(self.optim.epsilon)
             parameter.addcdiv_(mean, deviation, value=-rate / mean_share)
+            local(self.means[name]).copy_(mean)
+            local(self.variances[name]).copy_(variance)
 
     def _weight_decay(self, name: str) -> float:
         return self.optim.weight_decay if decays(name) else 0.0
 
     def state_dict(self) -> dict[str, Tensor]:
+        """The moments themselves: who writes into them sets them."""
         means = {f"mean.{name}": value for name, value in self.means.items()}
         return means | {f"variance.{name}": value for name, value in self.variances.items()}
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name in self.parameters:
-            self.means[name].copy_(state[f"mean.{name}"])
-            self.variances[name].copy_(state[f"variance.{name}"])
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     assert parameter.grad is not None, "an update needs a gradient for every parameter"
-    return parameter.grad
-
-
-class Average:
-    """An exponential moving average of the weights; evaluation and sampling use it.
-
-    The paper updates it every 25 steps with a decay of 0.99. Early updates decay faster, so that
-    a short run's average holds nothing of the initial weights.
-    """
-
-    def __init__(self, model: nn.Module, optim: Optim) -> None:
-        self.optim = optim
-        self.model = model
-        self.values = {name: p.detach().clone() for name, p in model.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, steps_done: int) -> None:
-        """Take in the weights after `steps_done` updates, once every `ema_every`."""
-        if steps_done % self.optim.ema_every:
-            return
-        updates = steps_done // self.optim.ema_every
-        decay = min(self.optim.ema_decay, updates / (updates + 10))
-        weights = [parameter.detach() for parameter in self.model.parameters()]
-        torch._foreach_lerp_(list(self.values.values()), weights, 1 - decay)
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model holds the average inside, its own weights again after."""
-        own = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        _copy_into(self.model, self.values)
-        try:
-            yield
-        finally:
-            _copy_into(self.model, own)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.values
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name, value in self.values.items():
-            value.copy_(state[name])
-
-
-@torch.no_grad()
-def _copy_into(model: nn.Module, values: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.copy_(values[name])
+    return local(parameter.grad)

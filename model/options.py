@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from model.config import PRESETS, Loop, Run
+from model.config import PRECISIONS, PRESETS, Execution, Loop, Run
 from model.corpus import TokenCorpus
 
 
@@ -21,20 +21,35 @@ def build_parser() -> argparse.ArgumentParser:
     add("--preset", choices=tuple(PRESETS), default="tiny", help="size of the network")
     add("--steps", type=int, help="updates; default: the preset's, or none with --minutes")
     add("--minutes", type=float, help="training time over all starts, minutes")
-    add("--batch_size", type=int, help="pairs per update; default: the preset's")
+    add("--batch_size", type=int, help="pairs per update, over all ranks; default: the preset's")
+    add("--micro_batch_size", type=int, help="pairs a rank computes at once; default: the preset's")
     add("--learning_rate", type=float, help="peak; default: the preset's")
     add("--schedule", choices=("cosine", "plateau"), help="default: the preset's")
+    add("--max_gradient_norm", type=float, help="gradients are clipped at it; default: 4")
+    add("--adam_dtype", choices=("fp32", "bf16"), help="of the moments; default: fp32")
     add("--dropout", type=float, help="in [0, 1); default: the preset's")
+    add("--caption_dropout", type=float, help="share of captions left empty, for guidance")
     add("--seed", type=int, default=0, help="of weights, order and dropout")
     add("--log_every", type=int, default=20, help="steps per line")
     add("--checkpoint_every", type=int, default=200, help="steps per checkpoint")
+    add("--keep_checkpoints", type=int, help="the newest few stay; default: 2")
+    add("--keep_every", type=int, help="checkpoints at multiples of it stay too, steps")
+    add("--resume", type=int, metavar="STEP", help="go on from this checkpoint, not the newest")
+    add("--max_skipped_steps", type=int, help="steps left out where a loss is not finite")
+    add("--precision", choices=PRECISIONS, help="default: bf16 on CUDA, fp32 on a CPU")
+    add("--shard", choices=("ddp", "fsdp", "hybrid"), help="over several ranks; default: ddp")
+    add("--compile", action=argparse.BooleanOptionalAction, help="default: on CUDA alone")
+    add("--checkpoint_blocks", action="store_true", help="recompute activations to save memory")
     add("--eval_every", type=int, default=200, help="steps per held-out measurement")
     add("--eval_pairs", type=int, default=512, help="most pairs per split in a measurement")
     return parser
 
 
-def make_run(args: argparse.Namespace, corpus: TokenCorpus) -> Run:
+def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "cpu") -> Run:
     """The preset, with what the command line says instead.
+
+    Args:
+        device_type: decides the precision and whether blocks are compiled, where no flag does.
 
     Raises:
         ValueError: a value that no run can have.
@@ -47,13 +62,27 @@ def make_run(args: argparse.Namespace, corpus: TokenCorpus) -> Run:
     return Run(
         network=replace(preset.network, **_given(args, "dropout")),
         layout=corpus.layout,
-        optim=replace(preset.optim, **_given(args, "learning_rate", "schedule")),
+        optim=replace(
+            preset.optim,
+            **_given(args, "learning_rate", "schedule", "max_gradient_norm", "adam_dtype"),
+            **_given(args, "caption_dropout"),
+        ),
         loop=Loop(
             steps=steps,
             batch_size=batch_size,
-            micro_batch_size=min(preset.micro_batch_size, batch_size),
+            micro_batch_size=min(preset.micro_batch_size, batch_size)
+            if args.micro_batch_size is None
+            else args.micro_batch_size,
             **_given(args, "minutes", "seed", "log_every", "checkpoint_every"),
-            **_given(args, "eval_every", "eval_pairs"),
+            **_given(args, "eval_every", "eval_pairs", "keep_checkpoints", "keep_every"),
+            **_given(args, "max_skipped_steps"),
+        ),
+        execution=replace(
+            Execution(
+                precision="bf16" if device_type == "cuda" else "fp32",
+                compile=device_type == "cuda",
+            ),
+            **_given(args, "precision", "shard", "compile", "checkpoint_blocks"),
         ),
     )
 

@@ -48,6 +48,12 @@ def training_line(step: int, values: Mapping[str, float], remaining_s: float) ->
     )
 
 
+def held_out_line(step: int, text: float, image: float, kept: bool) -> str:
+    """The console line of a held-out measurement."""
+    said = "  best so far, kept" if kept else ""
+    return f"step {step}  held-out  text {text:.3f}  image {image:.4f}{said}"
+
+
 def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f}s"

@@ -5,6 +5,8 @@ RUN/tokenizers/      copies of the corpus's tokenizers: sampling needs no other 
 RUN/metrics.jsonl    one JSON object per log line; tensorboard/ has the same
 RUN/checkpoints/     the last few, to go on from
 RUN/best/            the averaged weights with the lowest held-out loss so far
+RUN/samples/         a sheet of pictures every few steps, where the run draws any
+RUN/faults/          the pairs of steps whose loss or gradient was not finite
 """
 
 import hashlib
@@ -80,6 +82,8 @@ class RunFolder:
         self.tokenizers = self.path / "tokenizers"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
+        self.faults = self.path / "faults"
+        self.samples = self.path / "samples"
 
     def begin(self, run: Run, corpus: TokenCorpus) -> None:
         """Make the folder a home of `run`, or check that it is one already.
@@ -126,7 +130,7 @@ class RunFolder:
         if found is None:
             raise ValueError(f"{self.path} has no checkpoint yet; train it first")
         model = Transformer(run.network, run.layout)
-        model.load_state_dict(found.tensors["ema"])
+        model.load_state_dict(found.read_table("ema"))
         return model.to(device).eval(), int(found.state["step"])
 
     def _write(self, run: Run, data: DataRecord) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.checkpoint import keep_last, load, load_newest, save, step_path
+from model.checkpoint import load, load_newest, prune, save, step_path
 
 
 def write(folder: Path, step: int) -> Path:
@@ -21,12 +21,12 @@ def test_gives_back_what_was_saved(tmp_path: Path) -> None:
     save(path, {"model": table}, {"step": 7, "nested": {"loss": None}})
     found = load(path)
     assert found.state == {"step": 7, "nested": {"loss": None}}
-    torch.testing.assert_close(found.tensors["model"], table)
+    torch.testing.assert_close(found.read_table("model"), table)
 
 
 def test_holds_no_file_that_is_unpickled(tmp_path: Path) -> None:
     names = {file.name for file in write(tmp_path, 1).iterdir()}
-    assert names == {"model.safetensors", "state.json", "complete.json"}
+    assert names == {"model-00000.safetensors", "state.json", "complete.json"}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_holds_no_file_that_is_unpickled(tmp_path: Path) -> None:
         pytest.param(lambda p: (p / "state.json").unlink(), id="a file gone"),
         pytest.param(lambda p: (p / "state.json").write_text("{}"), id="another content"),
         pytest.param(
-            lambda p: (p / "model.safetensors").write_bytes(
-                (p / "model.safetensors").read_bytes()[:-1]
+            lambda p: (p / "model-00000.safetensors").write_bytes(
+                (p / "model-00000.safetensors").read_bytes()[:-1]
             ),
             id="cut short",
         ),
@@ -74,14 +74,14 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     save(tmp_path / "best", {"ema": {"w": torch.zeros(1)}, "old": {}}, {"step": 1})
     save(tmp_path / "best", {"ema": {"w": torch.ones(1)}}, {"step": 2})
     found = load(tmp_path / "best")
-    assert found.state == {"step": 2} and set(found.tensors) == {"ema"}
+    assert found.state == {"step": 2} and set(found.tables) == {"ema"}
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
 def test_keeps_the_last_few(tmp_path: Path) -> None:
     for step in (5, 90, 1000):
         write(tmp_path, step)
-    keep_last(tmp_path, 2)
+    prune(tmp_path, last=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000090", "step-00001000"]
 
 
@@ -92,5 +92,5 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
 def test_the_marker_holds_a_hash_of_every_other_file(tmp_path: Path) -> None:
     path = write(tmp_path, 1)
     marker = json.loads((path / "complete.json").read_text())
-    assert set(marker) == {"model.safetensors", "state.json"}
+    assert set(marker) == {"model-00000.safetensors", "state.json"}
     assert all(len(value) == 64 for value in marker.values())

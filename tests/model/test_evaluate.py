@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from model.config import Loop, Network, Optim, Run
 from model.corpus import Batch, TokenCorpus, read_split
+from model.distribution import Distribution, World
 from model.evaluate import captions_line, main, measure_gap, measure_losses, other_captions
 from model.run_folder import RunFolder
-from model.train import Trainer
+from model.trainer import Trainer
 from model.transformer import Transformer
 
 
@@ -94,7 +95,7 @@ def trained(tokens: Path, out: Path) -> RunFolder:
     run = Run(Network(2, 64), corpus.layout, optim, loop)
     folder = RunFolder(out)
     folder.begin(run, corpus)
-    Trainer(run, corpus, folder, torch.device("cpu")).run()
+    Trainer(run, corpus, folder, Distribution(World(), torch.device("cpu"))).run()
     return folder
 
 
