@@ -1,198 +1,192 @@
 """Training sequences straight from token shards, each pair exactly once per epoch.
 
-The order of epoch e is a function of (seed, e) alone: its row groups are permuted, cut into
-windows of a few, and the rows of a window are permuted among themselves. One stream of rows runs
-through all epochs, cut into global batches; rank r takes its slice of each. So the order does not
-depend on the number of ranks, a position is one small record, and finding it reads one window.
+    shards -> row groups -> a window, shuffled -> batches -> pinned memory -> device
+              (prefetch)    (window_rows)         (one thread, a few ahead)
+
+Sample n of a run is a function of (corpora, seed, n) alone: `mixing` says which corpus it comes
+from, `order` which of its pairs. The samples are cut into global batches, and rank r takes its
+slice of each. So a position is one number, good for any batch size and any number of ranks, and
+finding it again reads one window.
 
 One background thread reads ahead. Worker processes would cost more than they bring: a thread
-decodes some 200,000 rows a second.
+decodes some 200,000 rows a second, and nothing has to be left in shared memory.
 """
 
 import hashlib
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from model.corpus import Batch, RowGroup, TokenCorpus, join_batches, make_batch
-from tokens.draw import keyed_generator
-from tokens.shards import TokenRows
+from model import order
+from model.batch import Batch, empty_batch
+from model.corpora import Corpora
+from model.corpus import TokenCorpus
+from model.mixing import Mixing
+from model.pair_stream import PairStream, Places
+from model.prefetch import Background
+from model.recaption import Recaptioner
 
-WINDOW_GROUPS = 8
-"""Row groups shuffled together: two rows of a batch of 512 share a group with chance 1/7."""
 QUEUED_BATCHES = 4
-READ_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a run stands in its data; part of every checkpoint."""
 
-    epoch: int = 0
-    row: int = 0
-    """Rows of this epoch's order that are used up."""
     samples: int = 0
-    """Rows used up since the run began."""
+    """Pairs used up since the run began, over all ranks."""
     order_sha256: str = ""
-    """What decides the order: files, seed, window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A few row groups and the order of their rows."""
-
-    groups: tuple[RowGroup, ...]
-    order: npt.NDArray[np.int64]
-
-
-def epoch_windows(groups: tuple[RowGroup, ...], seed: int, epoch: int) -> Iterator[Window]:
-    """The windows of one epoch, in order: a function of (seed, epoch) alone."""
-    key = f"epoch {epoch}".encode()
-    shuffled = keyed_generator(key, "row_groups", seed).permutation(len(groups))
-    for start in range(0, len(groups), WINDOW_GROUPS):
-        window = tuple(groups[i] for i in shuffled[start : start + WINDOW_GROUPS])
-        generator = keyed_generator(key, f"window {start}", seed)
-        yield Window(window, generator.permutation(sum(group.rows for group in window)))
+    """What decides the order: files, weights, seed, window. With `samples` it says all of a run
+    whose data has not changed; the rest is there for one whose data has."""
+    epoch: int = 0
+    """Of the last pair."""
+    origin_samples: int = 0
+    """`samples` when the data last changed."""
+    origin_epoch: int = 0
+    """The epoch that began there."""
 
 
 class TokenLoader:
     """Batches without end; `position` says what has been handed out, and sets where to go on."""
 
     def __init__(
-        self, corpus: TokenCorpus, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        corpora: TokenCorpus | Corpora,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        *,
+        bpe_dropout: float | None = None,
     ) -> None:
+        """
+        Args:
+            batch_size: pairs of a global batch, of all ranks together.
+            bpe_dropout: tokenise the captions anew with this dropout; None: take the ids as stored.
+
+        Raises:
+            FileNotFoundError, ValueError: no such batch, or data that cannot be trained on.
+        """
         if batch_size % world_size:
             raise ValueError(f"batch size {batch_size} does not divide among {world_size} ranks")
-        self.corpus = corpus
-        self.batch_size = batch_size
-        self.seed = seed
+        if isinstance(corpora, TokenCorpus):
+            corpora = Corpora((corpora,))
+        self.corpora, self.batch_size, self.seed = corpora, batch_size, seed
         self.rank, self.world_size = rank, world_size
-        self.groups = corpus.groups("train")
-        if not self.groups:
-            raise ValueError(f"{corpus.folder} holds no training pairs; look at the build's report")
-        self.position = Position(order_sha256=self._order_sha256())
-        self._reader: _Reader | None = None
-
-    def _order_sha256(self) -> str:
-        files = [
-            entry.sha256
-            for view in range(self.corpus.num_views)
-            for entry in self.corpus.files("train", view)
+        self.mixing = Mixing(corpora.weights, seed)
+        self.groups = [corpus.groups("train") for corpus in corpora.members]
+        self._rows = [sum(group.rows for group in groups) for groups in self.groups]
+        for corpus, rows in zip(corpora.members, self._rows, strict=True):
+            if not rows:
+                raise ValueError(
+                    f"{corpus.folder} holds no training pairs; look at the build's report"
+                )
+        self._recaptioners = [
+            None if bpe_dropout is None else Recaptioner.of(corpus, bpe_dropout, seed)
+            for corpus in corpora.members
         ]
-        return hashlib.sha256(repr((files, self.seed, WINDOW_GROUPS)).encode()).hexdigest()
+        self.position = Position(order_sha256=self._order_sha256())
+        self._background: Background[tuple[Batch, Position]] | None = None
 
     def restore(self, position: Position) -> None:
-        """Go on from `position`. Where the data has changed since (a newer manifest), the rest
-        of the old epoch is left out and the next epoch begins, on the new data."""
+        """Go on from `position`. Where the data has changed since (a newer manifest, other
+        weights), the rest of the old epoch is left out and the next begins, on the new data."""
         self.close()
-        if position.order_sha256 != self.position.order_sha256:
+        mine = self.position.order_sha256
+        if position.samples and position.order_sha256 != mine:
             position = replace(
                 position,
+                order_sha256=mine,
                 epoch=position.epoch + 1,
-                row=0,
-                order_sha256=self.position.order_sha256,
+                origin_samples=position.samples,
+                origin_epoch=position.epoch + 1,
             )
-        self.position = position
+        self.position = replace(position, order_sha256=mine)
 
     def next_batch(self) -> Batch:
         """This rank's slice of the next global batch.
 
         Raises:
-            FileNotFoundError, ValueError: from reading a shard, at the batch that needs it.
+            FileNotFoundError, ValueError: a shard is missing, damaged or does not fit; at the
+                batch that needs it.
+            OSError: a store fails again and again.
+            TimeoutError: no batch has come within the corpus's `reading.timeout_s`.
         """
-        if self._reader is None:
-            self._reader = _Reader(self._batches(self.position))
-        batch, self.position = self._reader.get()
+        if self._background is None:
+            first = self.corpora.members[0]
+            self._background = Background(
+                self._batches(self.position),
+                QUEUED_BATCHES,
+                first.reading.timeout_s,
+                self._say_where,
+            )
+        batch, self.position = self._background.get()
         return batch
 
     def close(self) -> None:
         """Stop reading ahead; the next batch starts it again."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if self._background is not None:
+            self._background.close()
+            self._background = None
+
+    def shared_group_chance(self) -> float:
+        """The probability that two pairs of a batch share a row group (of the first corpus)."""
+        return order.shared_group_chance(self.groups[0])
 
     def _batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        pending: list[Batch] = []
-        wanted = self.batch_size
         local = self.batch_size // self.world_size
-        mine = slice(self.rank * local, (self.rank + 1) * local)
-        for rows, order, epoch, first in self._windows(position):
-            used = 0
-            while used < len(order):
-                index = order[used : used + wanted]
-                # rows of the global batch that are already pending shift this rank's slice
-                filled = self.batch_size - wanted
-                part = index[max(0, mine.start - filled) : max(0, mine.stop - filled)]
-                pending.append(make_batch(self.corpus.layout, rows, part))
-                used, wanted = used + len(index), wanted - len(index)
-                if wanted == 0:
-                    position = replace(
-                        position,
-                        epoch=epoch,
-                        row=first + used,
-                        samples=position.samples + self.batch_size,
-                    )
-                    yield join_batches(pending), position
-                    pending, wanted = [], self.batch_size
-
-    def _windows(
-        self, position: Position
-    ) -> Iterator[tuple[TokenRows, npt.NDArray[np.int64], int, int]]:
-        """(rows, their order, epoch, rows of the epoch before them) from `position` on."""
-        epoch, skip = position.epoch, position.row
+        streams = [
+            PairStream(corpus, groups, self.seed, *place, recaptioner)
+            for corpus, groups, place, recaptioner in zip(
+                self.corpora.members,
+                self.groups,
+                self._places(position),
+                self._recaptioners,
+                strict=True,
+            )
+        ]
         while True:
-            first = 0
-            view = epoch % self.corpus.num_views
-            for window in epoch_windows(self.groups, self.seed, epoch):
-                end = first + len(window.order)
-                if skip < end:
-                    rows = self.corpus.read("train", view, list(window.groups))
-                    used = max(0, skip - first)
-                    yield rows, window.order[used:], epoch, first + used
-                first = end
-            epoch, skip = epoch + 1, 0
+            batch = empty_batch(self.corpora.layout, local)
+            for stream, places in zip(streams, self._shares(position), strict=True):
+                stream.fill(batch, places)
+            position = self._after(position)
+            yield batch, position
 
+    def _places(self, position: Position) -> list[tuple[int, int]]:
+        """Each corpus's epoch, and the rows of it that are used up."""
+        used = self.mixing.used(position.samples - position.origin_samples)
+        parts = [divmod(int(count), rows) for count, rows in zip(used, self._rows, strict=True)]
+        return [(position.origin_epoch + epoch, row) for epoch, row in parts]
 
-class _Reader:
-    """Runs an iterator in one thread, a few items ahead, and hands its errors on."""
+    def _shares(self, position: Position) -> list[Places]:
+        """Where in this rank's slice each corpus's pairs of the next global batch stand."""
+        first = -self.rank * (self.batch_size // self.world_size)
+        if len(self._rows) == 1:
+            return [range(first, first + self.batch_size)]
+        start = position.samples - position.origin_samples
+        choices = self.mixing.choices(start, self.batch_size)
+        return [np.flatnonzero(choices == number) + first for number in range(len(self._rows))]
 
-    def __init__(self, items: Iterator[tuple[Batch, Position]]) -> None:
-        self._queue: queue.Queue[tuple[Batch, Position] | BaseException] = queue.Queue(
-            QUEUED_BATCHES
-        )
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
-        self._thread.start()
+    def _after(self, position: Position) -> Position:
+        samples = position.samples + self.batch_size
+        used = self.mixing.used(samples - position.origin_samples)
+        epochs = [
+            max(0, int(count) - 1) // rows for count, rows in zip(used, self._rows, strict=True)
+        ]
+        return replace(position, samples=samples, epoch=position.origin_epoch + max(epochs))
 
-    def _run(self, items: Iterator[tuple[Batch, Position]]) -> None:
-        try:
-            for item in items:
-                self._put(item)
-                if self._stopped.is_set():
-                    return
-        except BaseException as err:  # handed to the caller of get(), which raises it
-            self._put(err)
+    def _order_sha256(self) -> str:
+        files = [
+            [
+                entry.sha256
+                for view in range(corpus.num_views)
+                for entry in corpus.files("train", view)
+            ]
+            for corpus in self.corpora.members
+        ]
+        decides = (files, self.mixing.quotas, self.seed, order.WINDOW_GROUPS)
+        return hashlib.sha256(repr(decides).encode()).hexdigest()
 
-    def _put(self, item: tuple[Batch, Position] | BaseException) -> None:
-        while not self._stopped.is_set():
-            try:
-                return self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def get(self) -> tuple[Batch, Position]:
-        try:
-            item = self._queue.get(timeout=READ_TIMEOUT_S)
-        except queue.Empty:
-            raise TimeoutError(f"no batch could be read for {READ_TIMEOUT_S:.0f} s") from None
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        self._stopped.set()
-        self._thread.join()
+    def _say_where(self) -> str:
+        return ", ".join(last for corpus in self.corpora.members if (last := corpus.source.last))

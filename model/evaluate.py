@@ -20,13 +20,15 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.corpus import Batch, TokenCorpus, read_split
+from model.batch import Batch
+from model.corpus import TokenCorpus, read_split
 from model.run_folder import RunFolder
 from model.transformer import Transformer
 from tokens.draw import keyed_generator
@@ -85,7 +87,7 @@ def measure_gap(model: Transformer, batch: Batch, seed: int) -> Gap | None:
     return Gap(mean, mean - NORMAL_95 * error, mean + NORMAL_95 * error, len(gaps))
 
 
-def other_captions(text: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+def other_captions(text: npt.NDArray[Any], seed: int) -> npt.NDArray[np.int64]:
     """For each row the index of a row with another caption; each row is used once.
 
     1. Rows of equal captions are put together, the groups in an order drawn by `seed`.
@@ -104,9 +106,9 @@ def other_captions(text: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int
 
 
 def _parts(batch: Batch, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    text, image = torch.from_numpy(batch.text), torch.from_numpy(batch.image)
+    text, image = batch.to(device)
     return [
-        (text[i : i + ROWS_AT_ONCE].to(device), image[i : i + ROWS_AT_ONCE].to(device))
+        (text[i : i + ROWS_AT_ONCE], image[i : i + ROWS_AT_ONCE])
         for i in range(0, len(text), ROWS_AT_ONCE)
     ]
 

@@ -11,7 +11,7 @@ import logging
 import math
 from pathlib import Path
 
-from model.corpus import Batch
+from model.batch import Batch
 from model.course import Course
 from model.data import Position
 from model.update import Measured

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.average import Average
-from model.corpus import Batch
+from model.batch import Batch
 from model.checkpoint import Checkpoint
 from model.config import Run
 from model.distribution import Distribution
@@ -125,7 +125,7 @@ class Update:
             first = self.distribution.world.rank * len(text)
             dropped = dropped_captions(self.run, share, step)[first : first + len(text)]
             text = np.where(dropped[:, None], empty_caption(self.run).astype(text.dtype), text)
-        return torch.from_numpy(text), torch.from_numpy(batch.image)
+        return Batch(batch.pair_ids, text, batch.image).to(self.device)
 
     def _count_targets(self, text_BT: Tensor) -> tuple[float, float]:
         """Caption and image targets of the global batch; most runs know without being told."""

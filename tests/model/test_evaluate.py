@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.batch import Batch
 from model.config import Loop, Network, Optim, Run
-from model.corpus import Batch, TokenCorpus, read_split
+from model.corpus import TokenCorpus, read_split
 from model.distribution import Distribution, World
 from model.evaluate import captions_line, main, measure_gap, measure_losses, other_captions
 from model.run_folder import RunFolder
@@ -59,10 +60,11 @@ def test_the_gap_is_the_mean_over_pairs_of_the_difference_of_their_means(
             parameter.normal_(0, 0.2, generator=torch.Generator().manual_seed(2))
     other = other_captions(batch.text, 4)
     differences = []
+    captions, images = batch.to(torch.device("cpu"))
     with torch.no_grad():
         for i in range(60):
-            image = torch.from_numpy(batch.image[i : i + 1])
-            texts = [torch.from_numpy(batch.text[j : j + 1]) for j in (other[i], i)]
+            image = images[i : i + 1]
+            texts = [captions[j : j + 1] for j in (other[i], i)]
             losses = [model(text, image).image_BI.double().mean().item() for text in texts]
             differences.append(losses[0] - losses[1])
     gap = measure_gap(model, batch, 4)

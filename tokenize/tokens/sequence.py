@@ -70,21 +70,30 @@ def code_dtype(image_vocab_size: int) -> npt.DTypeLike:
 
 
 def lay_out_text(
-    layout: SequenceLayout, ids: npt.NDArray[Any], offsets: npt.NDArray[Any]
-) -> npt.NDArray[np.int64]:
+    layout: SequenceLayout,
+    ids: npt.NDArray[Any],
+    offsets: npt.NDArray[Any],
+    dtype: npt.DTypeLike = np.int64,
+) -> npt.NDArray[Any]:
     """Captions as rows of slots, cut at `text_slots` and padded, shape [B, text_slots].
 
     Args:
         ids: caption ids of all rows, one after another.
         offsets: B + 1 positions; row i is `ids[offsets[i]:offsets[i + 1]]`.
+        dtype: of the result; it must hold `text_outputs` ids.
 
     >>> layout = SequenceLayout(text_slots=3, text_vocab_size=100)
     >>> lay_out_text(layout, np.array([7, 8, 9, 9, 9, 9]), np.array([0, 1, 6]))
     array([[  7, 101, 102],
            [  8,   9,   9]])
     """
-    slots = np.arange(layout.text_slots)
-    filled = slots < np.diff(offsets)[:, None]  # B, text_slots
-    text = np.where(filled, 0, layout.text_vocab_size + slots)
-    text[filled] = ids[(offsets[:-1, None] + slots)[filled]]
+    slots, rows = layout.text_slots, len(offsets) - 1
+    text = np.empty((rows, slots), dtype)
+    text[:] = layout.text_vocab_size + np.arange(slots)
+    lengths = np.minimum(np.diff(offsets), slots)
+    ends = np.cumsum(lengths)
+    kept = np.arange(ends[-1] if rows else 0)  # one number per id that is not cut off
+    source = kept + np.repeat(offsets[:-1] - (ends - lengths), lengths)
+    target = kept + np.repeat(np.arange(rows) * slots - (ends - lengths), lengths)
+    text.reshape(-1)[target] = ids[source]
     return text

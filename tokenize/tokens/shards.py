@@ -9,6 +9,7 @@ Parquet alone does not notice a flipped bit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import RawIOBase
 from typing import IO, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class TokenRows:
 
 
 def open_shard(
-    source: str | IO[bytes],
+    source: str | IO[bytes] | RawIOBase,
     layout: SequenceLayout,
     view: int,
     name: str,
@@ -93,10 +94,13 @@ def open_shard(
         footer: the shard's own, where it is known; `source` is then not read yet.
 
     Raises:
+        FileNotFoundError: it is not there.
         ValueError: it is no Parquet file, or holds other columns; the message names `name`.
     """
     try:
         file = pq.ParquetFile(source, metadata=footer, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as err:
         raise ValueError(f"{name} is not a readable Parquet file ({err})") from err
     expected = shard_schema(layout, view)
