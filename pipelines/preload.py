@@ -13,9 +13,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked until now: `fork_server`
 gc.disable()  # an import makes nothing but what stays
 
-import apache_beam.typehints.opcodes  # noqa: E402  # Beam's own imports at a first pipeline
-import apache_beam.typehints.trivial_inference  # noqa: E402, F401
-
+import pipelines.bare_beam  # noqa: E402  # before anything else imports Beam, or all of it
 import pipelines.fetch  # noqa: E402
 import pipelines.score  # noqa: E402
 import pipelines.select_pairs  # noqa: E402

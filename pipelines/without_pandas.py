@@ -4,20 +4,9 @@ pyarrow imports pandas, where it is installed, when it is first given a Python l
 whether the list is one of pandas' arrays: most of a CPU second for every process of a build.
 """
 
-import sys
-
 import pyarrow as pa
 
-PANDAS = "pandas"
-
-
-class NoPandas:
-    """A finder of modules that knows of no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == PANDAS:
-            raise ModuleNotFoundError(name)
+from pipelines.hidden_modules import hide_modules
 
 
 def spare_pandas() -> None:
@@ -26,10 +15,5 @@ def spare_pandas() -> None:
     Does nothing where pandas is imported already. What truly needs pandas (`to_pandas`) still finds
     it, because pyarrow then asks anew.
     """
-    if PANDAS in sys.modules:
-        return
-    sys.meta_path.insert(0, NoPandas)
-    try:
+    with hide_modules("pandas"):
         pa.array([0])
-    finally:
-        sys.meta_path.remove(NoPandas)

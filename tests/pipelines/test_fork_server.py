@@ -1,5 +1,6 @@
 """What the process is like that workers are forked from."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -13,10 +14,15 @@ from pipelines.fork_server import NO_THREADS, PRELOAD, _environment, _interrupts
 DESCRIBE = f"""
 import json, os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGINT}})  # as fork_server starts it
+import importlib.util, logging
 import {PRELOAD}
+from pipelines.bare_beam import EXTRAS
 print(json.dumps({{
     "threads": len(os.listdir("/proc/self/task")),
     "imported": sorted(sys.modules),
+    "extras": EXTRAS,
+    "findable": [name for name in EXTRAS if importlib.util.find_spec(name)],
+    "warns": logging.getLogger("beam").isEnabledFor(logging.WARNING),
     "hears_ctrl_c": signal.getsignal(signal.SIGINT) is not signal.SIG_IGN,
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
 }}))
@@ -50,6 +56,19 @@ def test_it_has_imported_what_workers_need_and_torch_is_not_of_it(
     assert isinstance(imported, list)
     assert {"apache_beam", "aiohttp", "pyarrow", "pipelines.worker"} <= set(imported)
     assert "torch" not in imported
+
+
+def test_beams_extras_are_not_imported_and_may_be_later(described: dict[str, object]) -> None:
+    imported, extras = described["imported"], described["extras"]
+    assert isinstance(imported, list)
+    assert isinstance(extras, list)
+    assert "pandas" in extras
+    assert not {*extras, "pymongo", "google.cloud.storage"} & set(imported)
+    assert described["findable"] == [name for name in extras if importlib.util.find_spec(name)]
+
+
+def test_warnings_are_heard_after_the_imports(described: dict[str, object]) -> None:
+    assert described["warns"] is True
 
 
 def test_ctrl_c_is_for_the_driver(described: dict[str, object]) -> None:
