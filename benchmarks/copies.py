@@ -16,7 +16,8 @@ import numpy as np
 
 from filters.signals.perceptual_hash import perceptual_hash
 from pipelines.hamming import tile_pairs
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 from tokens.pixels import read_stored
 

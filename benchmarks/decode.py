@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 
 from pipelines.decoders import Decoders
-from pipelines.imaging import DecodeLimits, StoredImage, decode_image, make_picture, store_image
+from pipelines.imaging import decode_image, make_picture, store_image
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 from tokens.crops import centre_crop
 from tokens.image import load_image_tokenizer

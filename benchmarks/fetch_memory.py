@@ -18,7 +18,7 @@ from fetching.server import Server, run_nginx
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
+from pipelines.picture import StoredImage
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from filters.signals import SIGNALS
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, StoredImage
 from tokens.pixels import read_stored
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "clipart"

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.imaging import Picture
+from pipelines.picture import Picture
 from pipelines.refused import Refused
 
 GREETING = b"\x01"

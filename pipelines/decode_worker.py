@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 import cv2
 
 from pipelines.decode_frames import GREETING, pack_picture, pack_refusal, receive_body, send
-from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 
 Make = Callable[[bytes, DecodeLimits, StoredImage, Sequence[float]], Picture]

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from pipelines.decode_frames import GREETING, receive, receive_picture, send_body
-from pipelines.imaging import DecodeLimits, Picture, StoredImage
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 
 START = (

@@ -17,7 +17,7 @@ from pipelines.candidates import item_output
 from pipelines.commit import Output, Written, commit_table
 from pipelines.decoders import Decoders
 from pipelines.eval_sets import EvalChunk, read_bodies
-from pipelines.imaging import DecodeLimits, StoredImage, store_image
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.recipe_sections import EMBEDDING
 from pipelines.refused import Refused
 from pipelines.score import load
@@ -100,6 +100,8 @@ class HashEvalPictures:
     def _look(
         self, name: str, body: bytes | None, decoders: Decoders, pictures: list[np.ndarray]
     ) -> dict[str, Any]:
+        from pipelines.imaging import store_image  # Pillow, which a driver does without
+
         if body is None:
             return {"picture": name, "refused": "body_too_large"}
         try:

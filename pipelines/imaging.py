@@ -33,37 +33,17 @@ from pipelines.face_blur import blur_faces
 from pipelines.formats import read_webp_size, sniff_format
 from pipelines.jpeg_quality import estimate_quality
 from pipelines.painting import paint, read_orientation, turn_upright
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 from pipelines.scaled_jpeg import decode_jpeg
 
 Pixels = npt.NDArray[np.uint8]
 
 JPEG_QUALITY = 95
+DEFAULT_LIMITS = DecodeLimits()
 
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd metadata
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What a picture may cost; Pillow's own limit of 89 million pixels stands behind it."""
-
-    max_pixels: int = 50_000_000
-    """Pixels, by the header (imgproxy)."""
-    max_side_px: int = 65_500
-    """Pixels of the longer side: a JPEG can be stored up to here (libjpeg)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """How a picture is kept."""
-
-    side_px: int = 288
-    """Short side in pixels, never enlarged: all that Listing 2 of Ramesh et al. 2021 needs."""
-    image_format: Literal["jpeg", "png"] = "jpeg"
-    """JPEG of quality 95, or PNG for line art."""
-    blur_faces: bool = False
-    """Faces that the source has boxed are to be blurred; `make_picture` is given the boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +66,6 @@ class Decoded:
     """Pixels of the whole picture, after turning upright."""
     orientation: int
     """EXIF's, which the picture was turned by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture as it is stored, and what is known of the one that it was made from."""
-
-    image: bytes
-    """JPEG or PNG."""
-    width: int
-    height: int
-    original_width: int
-    """Pixels, upright, before it was shrunk."""
-    original_height: int
-    pixel_hash: bytes
-    """Sixteen bytes: `pixel_hash` of the pixels as decoded, before any blur, and the original
-    size: a picture is the same one whatever is made of it."""
-    animated: bool
-    """It is the first frame of several."""
-    transparency_ratio: float
-    """As in `Decoded`."""
-    jpeg_quality: int | None
-    """As in `Decoded`: of the bytes as fetched, not as stored."""
 
 
 def make_picture(
@@ -147,7 +105,7 @@ def make_picture(
 
 
 def decode_image(
-    data: bytes, limits: DecodeLimits = DecodeLimits(), side_px: int | None = None
+    data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, side_px: int | None = None
 ) -> Decoded:
     """Decode the first frame of a JPEG, PNG, WebP or GIF.
 

@@ -9,8 +9,8 @@ from pipelines.corpus import FOLDERS, settle_fetch
 from pipelines.doors import BadInput
 from pipelines.fetch_session import FetchKit
 from pipelines.flow import choose_engine
-from pipelines.imaging import StoredImage
 from pipelines.lock import hold_lock
+from pipelines.picture import StoredImage
 from pipelines.recipe import read_recipe
 from pipelines.report import write_report
 from pipelines.retry_units import count_transient, plan_retry

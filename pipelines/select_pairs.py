@@ -37,11 +37,11 @@ from pipelines.eval_overlap import OverlapAnswers, plan_eval_overlap
 from pipelines.eval_pictures import EmbeddingModel, HashEvalPictures, PictureKit
 from pipelines.eval_sets import list_chunks
 from pipelines.exact_duplicates import ExactAnswers, plan_exact_duplicates
-from pipelines.imaging import DecodeLimits, StoredImage
 from pipelines.ledger import REASONS, count_outcomes
 from pipelines.listing import Listing
 from pipelines.near_duplicates import Clustered, NearAnswers, plan_near_duplicates
 from pipelines.pair_duplicates import plan_pair_duplicates
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import EMBEDDING, SelectSection
 from pipelines.semantic_duplicates import plan_semantic_duplicates

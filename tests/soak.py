@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES, check_books, count_outcomes
+from pipelines.picture import StoredImage
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard

@@ -22,7 +22,7 @@ import pytest
 from filters.signals import SIGNAL_TYPES
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
+from pipelines.picture import StoredImage
 from pipelines.recipe import load_recipe
 from pipelines.score import score_pairs
 from pipelines.sources import Source, make_rows_table, read_rows

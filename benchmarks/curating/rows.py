@@ -7,8 +7,9 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 
 

@@ -17,7 +17,7 @@ BAND_VALUES = 1 << BAND_BITS
 MAX_BAND_FLIPS = 2
 """Bits that a band may differ in: 137 places to look at in each band."""
 
-_POPULATION = np.array([value.bit_count() for value in range(BAND_VALUES)], np.uint8)
+_POPULATION = np.bitwise_count(np.arange(BAND_VALUES, dtype=np.uint16))
 
 
 class NearHashes:

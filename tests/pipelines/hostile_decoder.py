@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from pipelines.decode_frames import REPLY
 from pipelines.decode_worker import run
-from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 
 
 def hang_in_c() -> None:

@@ -18,8 +18,9 @@ from PIL import Image
 from pipelines import decoders
 from pipelines.decode_frames import REASONS, send
 from pipelines.decoders import Decoders
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
 from pipelines.ledger import FETCH_OUTCOMES
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 from tests.pipelines.decoder_children import children, decoder_children
 
@@ -214,7 +215,7 @@ def test_a_child_ends_with_its_parent() -> None:
     program = f"""
         import os, pathlib, sys
         from pipelines.decoders import Decoders
-        from pipelines.imaging import DecodeLimits, StoredImage
+        from pipelines.picture import DecodeLimits, StoredImage
         pool = Decoders(1, DecodeLimits(), StoredImage(), 30.0, 2**30)
         pool.make_picture(bytes.fromhex("{draw().hex()}"))
         print(pathlib.Path("/proc/self/task", str(os.getpid()), "children").read_text(), flush=True)
@@ -243,7 +244,7 @@ def test_works_inside_a_daemonic_process() -> None:
     program = f"""
         import multiprocessing
         from pipelines.decoders import Decoders
-        from pipelines.imaging import DecodeLimits, StoredImage
+        from pipelines.picture import DecodeLimits, StoredImage
 
         def work(queue):
             with Decoders(1, DecodeLimits(), StoredImage(), 30.0, 2**30) as pool:

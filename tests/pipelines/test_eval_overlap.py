@@ -24,7 +24,8 @@ from pipelines.eval_overlap import (
 )
 from pipelines.eval_pictures import EmbeddingModel
 from pipelines.eval_sets import list_chunks
-from pipelines.imaging import StoredImage, store_image
+from pipelines.imaging import store_image
+from pipelines.picture import StoredImage
 from tests.pipelines.conftest import draw_picture
 from tests.pipelines.select_corpus import Picture, plan, reasons, run, select, write_corpus
 from tokens.manifest import read_manifest

@@ -17,8 +17,9 @@ from pipelines.face_blur import blur_faces
 from pipelines.face_boxes import MAX_BOXES, UNREADABLE, are_sound, read_boxes
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
 from pipelines.painting import UPRIGHT
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard

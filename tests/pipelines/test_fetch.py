@@ -11,9 +11,10 @@ from PIL import Image
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage, pixel_hash
+from pipelines.imaging import pixel_hash
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
+from pipelines.picture import StoredImage
 from pipelines.refused import ContactRequired
 from pipelines.sources import ROWS_SCHEMA, make_rows_table
 from pipelines.web.addresses import AddressGuard

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
+from pipelines.picture import StoredImage
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard

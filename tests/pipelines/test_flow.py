@@ -8,7 +8,7 @@ import pytest
 from pipelines.fetch import FetchUnit
 from pipelines.fetch_session import FetchKit
 from pipelines.flow import tell_hosts
-from pipelines.imaging import StoredImage
+from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.sources import Source, cut_rows
 from pipelines.steps import Job, Step

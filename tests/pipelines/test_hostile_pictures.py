@@ -14,7 +14,8 @@ from PIL import GifImagePlugin, Image
 
 from pipelines.decoders import Decoders
 from pipelines.formats import read_webp_size
-from pipelines.imaging import DecodeLimits, Picture, StoredImage, decode_image, make_picture
+from pipelines.imaging import decode_image, make_picture
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 from tests.pipelines.decoder_children import decoder_children
 from tests.pipelines.picture_files import (

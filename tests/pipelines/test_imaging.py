@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from pipelines.formats import sniff_format
-from pipelines.imaging import (
-    Decoded,
-    DecodeLimits,
-    decode_image,
-    pixel_hash,
-    store_image,
-)
+from pipelines.imaging import Decoded, decode_image, pixel_hash, store_image
+from pipelines.picture import DecodeLimits
 from pipelines.refused import Refused
 from tests.pipelines.picture_files import (
     BLUE,

@@ -19,9 +19,9 @@ import pytest
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
 from pipelines.img2dataset_members import read_members
 from pipelines.pairs import OF_BODY
+from pipelines.picture import StoredImage
 from pipelines.source import Columns, Row, Source
 from pipelines.sources import cut_rows, hash_source, make_rows_table, read_rows
 from pipelines.web.faultserver import fault_server, picture

@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 
 PHOTO_CD_MARK_BYTE = 2048

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.imaging import DecodeLimits, Picture, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.refused import Refused
 from tests.pipelines.picture_files import (
     BLUE,

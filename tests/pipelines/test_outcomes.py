@@ -17,8 +17,8 @@ from pipelines import decoders
 from pipelines.face_boxes import UNREADABLE
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES
+from pipelines.picture import StoredImage
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.tombstones import Tombstones, mark_host, write_tombstones

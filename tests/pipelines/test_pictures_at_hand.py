@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipelines.dialects import Columns
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import StoredImage
+from pipelines.picture import StoredImage
 from pipelines.source import Row, Source
 from pipelines.source_reading import hash_source, read_rows
 from pipelines.sources import make_rows_table

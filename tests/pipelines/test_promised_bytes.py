@@ -14,7 +14,8 @@ import pytest
 
 from pipelines.fetch import fetch_rows
 from pipelines.fetch_session import FetchSession
-from pipelines.imaging import DecodeLimits, StoredImage, make_picture
+from pipelines.imaging import make_picture
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.fetch import FetchUnit
 from pipelines.fetch_session import FetchKit
-from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES
+from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.retry_units import plan_retry, splice
 from pipelines.sources import Columns, Source, cut_rows

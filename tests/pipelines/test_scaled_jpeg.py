@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.imaging import DecodeLimits, StoredImage, decode_image, make_picture, store_image
+from pipelines.imaging import decode_image, make_picture, store_image
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 from pipelines.scaled_jpeg import decode_jpeg
 from tests.pipelines.picture_files import (
