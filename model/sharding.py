@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model.config import Execution
 from model.distribution import World
 from model.spreading import Accumulating
-from model.transformer import Transformer
+from model.transformer import TokenLosses, Transformer
 
 GRADIENT_BUCKET_MB = 25
 """Of DDP: gradients are averaged in buckets of this size (torch's default)."""
@@ -46,6 +46,7 @@ def shard(model: Transformer, execution: Execution, world: World) -> tuple[nn.Mo
     policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32)
     for block in model.blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+    model.register_forward_hook(_own_losses)
     rest = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     root = fully_shard(model, mesh=mesh, mp_policy=rest, reshard_after_forward=True)
 
@@ -54,6 +55,12 @@ def shard(model: Transformer, execution: Execution, world: World) -> tuple[nn.Mo
         return nullcontext()
 
     return root, accumulating
+
+
+def _own_losses(model: nn.Module, inputs: object, losses: TokenLosses) -> TokenLosses:
+    """FSDP hangs its gathering for the backward pass on what the root returns, and warns of views:
+    one that is written to would lose it."""
+    return TokenLosses(losses.text_N, losses.image_BI.clone())
 
 
 def make_mesh(execution: Execution, world: World, device_type: str) -> DeviceMesh:
