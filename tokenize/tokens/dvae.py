@@ -189,10 +189,22 @@ class Dvae(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
+    def lower_encoder(self, dtype: torch.dtype) -> None:
+        """Let the encoder compute in `dtype` but for its last layer, which stays in float32."""
+        for module in self.encoder.modules():
+            if isinstance(module, Conv) and not module.full_precision:
+                module.to(dtype)
+
+    def scores(self, pixels_BCHW: Tensor) -> Tensor:
+        """Logits: pixels in [0, 1] -> float32 [B, h, w, V]."""
+        dtype = next(self.encoder.parameters()).dtype  # of its first layer
+        mapped_BCHW = map_pixels(pixels_BCHW).to(dtype)
+        logits_BVhw: Tensor = self.encoder(mapped_BCHW)
+        return logits_BVhw.movedim(1, -1)
+
     def codes(self, pixels_BCHW: Tensor) -> Tensor:
         """The most likely code at each place: pixels in [0, 1] -> int64 [B, h, w]."""
-        logits_BVhw: Tensor = self.encoder(map_pixels(pixels_BCHW))
-        return logits_BVhw.argmax(dim=1)
+        return self.scores(pixels_BCHW).argmax(dim=-1)
 
     def pixels(self, codes_Bhw: Tensor) -> Tensor:
         """The picture that codes stand for: int64 [B, h, w] -> pixels in [0, 1], [B, 3, H, W]."""

@@ -3,29 +3,38 @@
 A code is the most likely one (argmax, no noise), as when the paper encodes its training set (Ramesh
 et al. 2021, section 2.2, footnote 6). Pictures go through the network a fixed number at a time, on
 a CPU one by one on one thread, so that neither the batch they come in nor the cores of the machine
-change a code.
+change a code. What may change one, where two are nearly as likely, is the arithmetic: `numerics.py`
+names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from tokens import vqgan_file
 from tokens.bundled import BUNDLED, DVAE_FILE, locate
+from tokens.code_slots import CpuSlot, Slot, codes_by, stream_codes
+from tokens.compiling import compile_frozen, require_compiler
 from tokens.dvae_file import parse_dvae
+from tokens.exact import exact_arithmetic
+from tokens.gpu_slot import open_gpu_slots
+from tokens.numerics import REFERENCE, Numerics
+from tokens.sequence import code_dtype
 from tokens.vqgan_file import parse_vqgan
 from tokens.weights import WeightsFile, read_metadata
 
 PUBLISHED_AT = "https://cdn.openai.com/dall-e/encoder.pkl"
-BATCH_ON_GPU = 32
+
+BODIES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""What the encoder's body computes in, by mode, where it is not float32."""
 
 Pixels = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -57,6 +66,12 @@ class ImageTokenizer(Protocol):
     def encode(self, images: Pixels) -> Codes:
         """uint8 [B, H, W, 3] -> codes [B, h, w]."""
 
+    def encode_each(self, images: Iterable[Pixels]) -> Iterator[Codes]:
+        """uint8 [H, W, 3], all of one size -> codes [h, w] of each, in order.
+
+        A GPU computes while the pictures that follow are still being made.
+        """
+
     def decode(self, codes: Codes) -> Pixels:
         """Codes [B, h, w] -> uint8 [B, H, W, 3]."""
 
@@ -64,17 +79,27 @@ class ImageTokenizer(Protocol):
 class NetworkTokenizer:
     """The image tokenizer of a weights file: a dVAE's or a VQGAN's."""
 
-    def __init__(self, file: WeightsFile[Any], name: str, device: str = "cpu") -> None:
-        self._device = torch.device(device)
+    def __init__(
+        self, file: WeightsFile[Any], name: str, numerics: Numerics = REFERENCE, gpu: int = 0
+    ) -> None:
+        self._device = torch.device(f"cuda:{gpu}" if numerics.device == "cuda" else "cpu")
         self._file = file
         self._model = file.model.on(self._device)
-        self._batch = 1 if self._device.type == "cpu" else BATCH_ON_GPU
+        if numerics.mode in BODIES:
+            self._model.lower_encoder(BODIES[numerics.mode])
+        make = codes_by(self._model)
+        if numerics.is_compiled:
+            require_compiler()
+            make = compile_frozen(make)
+        self._make = make
+        self._slots: dict[tuple[int, int], Sequence[Slot]] = {}
+        self._lock = threading.Lock()
         self.name = name
         self.vocab_size = file.model.sizes.vocab_size
         self.sha256 = file.sha256
         self.licence = str(file.details.get("licence", ""))
-        self.numerics = f"fp32-{self._device.type}"
-        self._dtype = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+        self.numerics = str(numerics)
+        self._dtype = code_dtype(self.vocab_size)
 
     @property
     def stride(self) -> int:
@@ -107,14 +132,40 @@ class NetworkTokenizer:
             raise ValueError(
                 f"pictures are {images.dtype} {list(images.shape)}, must be uint8 [B, H, W, 3]"
             )
-        height, width = (self.grid(side)[0] for side in images.shape[1:3])
-        codes = np.empty((len(images), height, width), self._dtype)
-        with _exact(self._device):
-            for start, part in self._parts(images):
-                pixels = part.to(self._device).permute(0, 3, 1, 2).float().div_(255)
-                found = self._model.codes(pixels).cpu().numpy()
-                codes[start : start + self._batch] = found[: len(images) - start]
-        return codes
+        grid = [self.grid(side_px)[0] for side_px in images.shape[1:3]]
+        return np.array(list(self.encode_each(images)), self._dtype).reshape(-1, *grid)
+
+    def encode_each(self, images: Iterable[Pixels]) -> Iterator[Codes]:
+        """uint8 [H, W, 3], all of one size -> codes [h, w] of each, in order.
+
+        Raises:
+            ValueError: a side is not a multiple of the stride, or the arithmetic overflowed.
+        """
+        waiting = iter(images)
+        for first in waiting:
+            with self._lock:  # a slot holds one caller's pictures
+                slots = self._open_slots(*first.shape[:2])
+                for codes in stream_codes(slots, chain([first], waiting)):
+                    if codes.min() < 0:
+                        raise ValueError(
+                            f"{self.name}: numbers beyond the range of {self.numerics}; "
+                            'give [encode] numerics "fp32"'
+                        )
+                    yield codes.astype(self._dtype)
+
+    def _open_slots(self, height_px: int, width_px: int) -> Sequence[Slot]:
+        """Those of the size that was last asked for; a GPU's memory holds no more."""
+        size = (height_px, width_px)
+        if size not in self._slots:
+            for side_px in size:
+                self.grid(side_px)
+            self._slots.clear()
+            self._slots[size] = (
+                open_gpu_slots(self._make, self._device, *size)
+                if self._device.type == "cuda"
+                else (CpuSlot(self._make),)
+            )
+        return self._slots[size]
 
     def decode(self, codes: Codes) -> Pixels:
         """Codes [B, h, w] -> uint8 [B, H, W, 3].
@@ -137,24 +188,17 @@ class NetworkTokenizer:
         images = np.empty(
             (len(codes), codes.shape[1] * stride, codes.shape[2] * stride, 3), np.uint8
         )
-        with _exact(self._device):
-            for start, part in self._parts(codes.astype(np.int64)):
-                pixels = self._model.pixels(part.to(self._device)).permute(0, 2, 3, 1)
-                drawn = (pixels * 255).round().to(torch.uint8).cpu().numpy()
-                images[start : start + self._batch] = drawn[: len(codes) - start]
+        with exact_arithmetic(self._device):
+            for number, one in enumerate(codes.astype(np.int64)):
+                codes_Bhw = torch.from_numpy(one)[None].to(self._device)
+                pixels = self._model.pixels(codes_Bhw)[0].permute(1, 2, 0)
+                images[number] = (pixels * 255).round().to(torch.uint8).cpu().numpy()
         return images
 
-    def _parts(self, rows: npt.NDArray[np.generic]) -> Iterator[tuple[int, Tensor]]:
-        """Rows a fixed number at a time, the last part filled up with zeros, with their start."""
-        for start in range(0, len(rows), self._batch):
-            part = rows[start : start + self._batch]
-            missing = self._batch - len(part)
-            if missing:
-                part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
-            yield start, torch.from_numpy(np.ascontiguousarray(part))
 
-
-def load_image_tokenizer(path: str, device: str = "cpu") -> NetworkTokenizer:
+def load_image_tokenizer(
+    path: str, numerics: Numerics = REFERENCE, gpu: int = 0
+) -> NetworkTokenizer:
     """The tokenizer of a weights file.
 
     Args:
@@ -162,7 +206,8 @@ def load_image_tokenizer(path: str, device: str = "cpu") -> NetworkTokenizer:
             `tokenize/convert_image.py`, or a dVAE of the published layout, whose names start with
             `blocks.` (encoder alone) or with `encoder.blocks.` and, to draw pictures too,
             `decoder.blocks.`.
-        device: a torch device; codes of another kind of device may differ in a near tie.
+        numerics: the arithmetic that codes are made in, and the kind of device.
+        gpu: which one, where there are several.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -179,7 +224,7 @@ def load_image_tokenizer(path: str, device: str = "cpu") -> NetworkTokenizer:
             f"tokenize/convert_image.py from the one that OpenAI published at {PUBLISHED_AT}, or "
             f"--image_tokenizer {BUNDLED}"
         ) from None
-    return NetworkTokenizer(parse_weights(data, url), path.rsplit("/", 1)[-1], device)
+    return NetworkTokenizer(parse_weights(data, url), path.rsplit("/", 1)[-1], numerics, gpu)
 
 
 def parse_weights(data: bytes, origin: str) -> WeightsFile[Any]:
@@ -190,20 +235,3 @@ def parse_weights(data: bytes, origin: str) -> WeightsFile[Any]:
     """
     is_vqgan = vqgan_file.METADATA_KEY in read_metadata(data)
     return parse_vqgan(data, origin) if is_vqgan else parse_dvae(data, origin)
-
-
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Arithmetic that gives the same bits whatever the machine is busy with."""
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    deterministic = torch.backends.cudnn.deterministic
-    try:
-        if device.type == "cpu":
-            torch.set_num_threads(1)
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.deterministic = deterministic

@@ -198,10 +198,12 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], sizes.latent_width, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.conv_in(x_BCHW)
+        """The layers from `norm_out` on may be of another dtype than those before."""
+        x_BCHW = self.conv_in(x_BCHW.to(self.conv_in.weight.dtype))
         for level in self.down:
             x_BCHW = level(x_BCHW)
-        latents: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x_BCHW))))
+        x_BCHW = self.mid(x_BCHW).to(self.conv_out.weight.dtype)
+        latents: Tensor = self.conv_out(F.silu(self.norm_out(x_BCHW)))
         return latents
 
 
@@ -248,13 +250,13 @@ class Codebook(nn.Module):
         vectors = self.embedding.weight
         return F.normalize(vectors, dim=-1) if self.unit else vectors
 
-    def codes(self, z_BDhw: Tensor) -> Tensor:
-        """The lowest code of the nearest vectors: int64 [B, h, w]"""
+    def scores(self, z_BDhw: Tensor) -> Tensor:
+        """The larger the nearer: [B, h, w, V]"""
         z_BhwD = z_BDhw.movedim(1, -1)
         z_BhwD = F.normalize(z_BhwD, dim=-1) if self.unit else z_BhwD
         vectors = self.vectors()
-        # |z - e|^2 without |z|^2, which is the same for all
-        return (vectors.square().sum(1) - 2 * z_BhwD @ vectors.mT).argmin(dim=-1)
+        # -|z - e|^2 without |z|^2, which is the same for all
+        return 2 * z_BhwD @ vectors.mT - vectors.square().sum(1)
 
 
 class Logits(nn.Module):
@@ -269,10 +271,10 @@ class Logits(nn.Module):
         """[V, D]"""
         return self.embed.weight
 
-    def codes(self, z_BDhw: Tensor) -> Tensor:
-        """int64 [B, h, w]"""
+    def scores(self, z_BDhw: Tensor) -> Tensor:
+        """[B, h, w, V]"""
         scores_BVhw: Tensor = self.proj(z_BDhw)
-        return scores_BVhw.argmax(dim=1)
+        return scores_BVhw.movedim(1, -1)
 
 
 class Vqgan(nn.Module):
@@ -292,9 +294,22 @@ class Vqgan(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in Dvae
         return self
 
+    def lower_encoder(self, dtype: torch.dtype) -> None:
+        """Let the encoder compute in `dtype` up to its last norm; what follows, from there to the
+        nearest vector, stays in float32."""
+        for part in (self.encoder.conv_in, self.encoder.down, self.encoder.mid):
+            part.to(dtype)
+
+    def scores(self, pixels_BCHW: Tensor) -> Tensor:
+        """How well each code fits: pixels in [0, 1] -> float32 [B, h, w, V]."""
+        scores_BhwV: Tensor = self.quantize.scores(
+            self.quant_conv(self.encoder(2 * pixels_BCHW - 1))
+        )
+        return scores_BhwV
+
     def codes(self, pixels_BCHW: Tensor) -> Tensor:
-        """The code at each place: pixels in [0, 1] -> int64 [B, h, w]."""
-        return self.quantize.codes(self.quant_conv(self.encoder(2 * pixels_BCHW - 1)))
+        """The lowest of the best codes at each place: pixels in [0, 1] -> int64 [B, h, w]."""
+        return self.scores(pixels_BCHW).argmax(dim=-1)
 
     def pixels(self, codes_Bhw: Tensor) -> Tensor:
         """The picture that codes stand for: int64 [B, h, w] -> pixels in [0, 1], [B, 3, H, W]."""

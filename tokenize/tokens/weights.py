@@ -41,8 +41,11 @@ class CodeNetwork(Protocol):
     def on(self, device: torch.device) -> CodeNetwork:
         """The same network on a device, in the layout that is fastest there."""
 
-    def codes(self, pixels_BCHW: Tensor) -> Tensor:
-        """Pixels in [0, 1], [B, 3, H, W] -> int64 [B, h, w]."""
+    def lower_encoder(self, dtype: torch.dtype) -> None:
+        """Let the body of its encoder compute in `dtype`; the head stays in float32."""
+
+    def scores(self, pixels_BCHW: Tensor) -> Tensor:
+        """Pixels in [0, 1], [B, 3, H, W] -> float32 [B, h, w, V]; the best one gives the code."""
 
     def pixels(self, codes_Bhw: Tensor) -> Tensor:
         """int64 [B, h, w] -> pixels in [0, 1], [B, 3, H, W]."""
