@@ -11,12 +11,13 @@ of the image what its layer's kind allows, delta = its own raster index minus th
                                             an 11 x 11 kernel, causal, that wraps like row
     full    0 <= delta                      dense causal: no layer of the paper
 
-One softmax runs over all that a position sees. On a GPU the static masks are what
-FlexAttention will skip blocks by; here they are added to the scores.
+One softmax runs over all that a position sees. These masks are the definition; how a whole stream
+is computed without what they leave out stands in `stream_attention.py`.
 
 Shapes: B batch, H heads, L queries, S keys, K head width.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -24,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Kind = Literal["row", "column", "conv", "full"]
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values, each B, H, L, K, to outputs of the same shape."""
 CONV_RADIUS = 5
 
 
@@ -69,3 +72,8 @@ def as_bias(mask: Tensor) -> Tensor:
 def attend(q_BHLK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias_LS: Tensor) -> Tensor:
     """Softmax attention under a mask, given as a bias: half the time of a boolean one on CPUs."""
     return F.scaled_dot_product_attention(q_BHLK, k_BHSK, v_BHSK, attn_mask=bias_LS)
+
+
+def attend_causally(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor) -> Tensor:
+    """Each position sees those before it and itself, by a kernel that skips the rest."""
+    return F.scaled_dot_product_attention(q_BHLK, k_BHLK, v_BHLK, is_causal=True)

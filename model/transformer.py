@@ -4,10 +4,13 @@ After Ramesh et al. 2021, section 2.2 and appendix B.1; what they leave to "the 
 Sparse Transformers is taken from Child et al. 2019, sections 5.2 to 5.4 and 6: where the norms
 stand, the activation, the initial weights.
 
-Each position is read by one head only: the last of the text part and all but the last image code
-predict image codes, the positions before predict caption ids and pads. This equals one softmax
-over both vocabularies with the impossible half masked away; it differs from an unmasked joint
-softmax, which also has to learn which vocabulary comes next.
+Each position is read by one head only (`head = "split"`): the last of the text part and all but
+the last image code predict image codes, the positions before predict caption ids and pads. This
+equals one softmax over both vocabularies with the impossible half masked away, at 0.4 of the
+logits. With `head = "joint"` one softmax runs over both at every position, as a plain language
+model's would: it also has to learn which vocabulary comes next, its losses are higher by what it
+still gives to the other one, and a checkpoint of one kind does badly under the other. Weights have
+the same names and shapes in both; the paper does not say which it used.
 
 Shapes: B batch, T text slots, I image codes, L = T + I stream positions, D width, H heads,
 K head width, V a vocabulary, N selected positions. Inputs are [BOS] + T + (I - 1) = L.
@@ -20,8 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import Kind, as_bias, attend, layer_kinds, stream_mask
+from model.attention import Attend, Kind, as_bias, attend, layer_kinds, stream_mask
 from model.config import HEAD_WIDTH, Network
+from model.heads import token_losses
+from model.stream import StreamSizes
+from model.stream_attention import stream_attention
 from tokens.sequence import SequenceLayout
 
 TEXT_WEIGHT, IMAGE_WEIGHT = 1 / 8, 7 / 8
@@ -68,15 +74,15 @@ class Block(nn.Module):
         self.feed_forward_out = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(network.dropout)
 
-    def forward(
-        self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues | None = None, start: int = 0
-    ) -> Tensor:
-        """Positions `start` and on; with a cache, those before are read from it."""
+    def forward(self, x_BLD: Tensor, attend: Attend) -> Tensor:
+        return self.finish(x_BLD, attend(*self.project(x_BLD)))
+
+    def decode(self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues, start: int) -> Tensor:
+        """Positions `start` and on; those before are read from the cache."""
         q_BHLK, k_BHSK, v_BHSK = self.project(x_BLD)
-        if cache is not None:
-            end = start + x_BLD.shape[1]
-            cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k_BHSK, v_BHSK
-            k_BHSK, v_BHSK = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
+        end = start + x_BLD.shape[1]
+        cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k_BHSK, v_BHSK
+        k_BHSK, v_BHSK = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
         return self.finish(x_BLD, attend(q_BHLK, k_BHSK, v_BHSK, bias_LS))
 
     def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,6 +120,9 @@ class Transformer(nn.Module):
         if network.attention == "full":
             dense: Kind = "full"
             self.kinds = (dense,) * network.num_layers
+        self.sizes = StreamSizes(
+            layout.text_slots + 1, layout.num_codes - 1, layout.grid_height, layout.grid_width
+        )
         self.blocks = nn.ModuleList(Block(network) for _ in self.kinds)
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, layout.text_outputs, bias=False)
@@ -165,8 +174,13 @@ class Transformer(nn.Module):
         end = start + x_BLD.shape[1]
         x_BLD = self.embedding_dropout(x_BLD)
         for i, (kind, block) in enumerate(zip(self.kinds, self.blocks, strict=True)):
-            bias_LS = self.get_buffer(f"bias_{kind}")[start:end, :end]
-            x_BLD = block(x_BLD, bias_LS, None if caches is None else caches[i], start)
+            if caches is not None:
+                assert isinstance(block, Block)
+                bias_LS = self.get_buffer(f"bias_{kind}")[start:end, :end]
+                x_BLD = block.decode(x_BLD, bias_LS, caches[i], start)
+                continue
+            attention = stream_attention(kind, self.sizes, x_BLD.device)
+            x_BLD = attention.restore(block(attention.arrange(x_BLD), attention))
         normed_BLD: Tensor = self.final_norm(x_BLD)
         return normed_BLD
 
@@ -179,14 +193,17 @@ class Transformer(nn.Module):
     def forward(self, text_BT: Tensor, image_BI: Tensor) -> TokenLosses:
         """The loss of each counted target (`counted_targets`)."""
         hidden_BLD = self.hidden(text_BT, image_BI)
-        slots = self.layout.text_slots
-        counted_BT = self.counted_targets(text_BT)
-        text_NV = self.text_head(hidden_BLD[:, :slots][counted_BT])
-        image_BIV = self.image_head(hidden_BLD[:, slots:])
-        image = F.cross_entropy(image_BIV.flatten(0, 1), image_BI.flatten(), reduction="none")
+        slots, counted_BT = self.layout.text_slots, self.counted_targets(text_BT)
+        text_ND = hidden_BLD[:, :slots][counted_BT]
+        image_ND = hidden_BLD[:, slots:].flatten(0, 1)
+        text_weight, image_weight, first_code = self.text_head.weight, self.image_head.weight, 0
+        if self.network.head == "joint":
+            text_weight = image_weight = torch.cat([text_weight, image_weight])
+            first_code = self.layout.text_outputs
+        image_N = token_losses(image_ND, image_weight, image_BI.flatten() + first_code)
         return TokenLosses(
-            text_N=F.cross_entropy(text_NV, text_BT[counted_BT], reduction="none"),
-            image_BI=image.view_as(image_BI),
+            text_N=token_losses(text_ND, text_weight, text_BT[counted_BT]),
+            image_BI=image_N.view_as(image_BI),
         )
 
     def counted_targets(self, text_BT: Tensor) -> Tensor:
