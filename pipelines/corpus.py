@@ -9,7 +9,7 @@ from pipelines.duplicate_sections import require_faiss
 from pipelines.eval_sets import list_chunks
 from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.recipe_sections import SelectSection
+from pipelines.recipe_sections import EncodeSection, SelectSection
 from pipelines.source import Source
 from pipelines.source_list import settle_sources
 from pipelines.web.addresses import AddressGuard
@@ -17,8 +17,8 @@ from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
 from tokens.bundled import DVAE_FILE, TEXT_FILE, locate
 from tokens.manifest import join_url
+from tokens.numerics import Numerics, count_gpus, settle_numerics
 from tokens.sequence import SequenceLayout
-from tokens.text import load_text_tokenizer
 
 FOLDERS = {"fetch": "pairs", "score": "signals", "select": "decisions", "encode": "tokens"}
 
@@ -32,12 +32,16 @@ class Tokenizers:
     image: str
     """fsspec URL."""
     layout: SequenceLayout
+    numerics: Numerics
+    """The arithmetic that image codes are made in."""
     details: dict[str, Any]
     """What the tokens manifest says of them."""
 
     @property
     def sha256(self) -> str:
-        return f"{self.details['text_tokenizer_sha256']} {self.details['image_tokenizer_sha256']}"
+        """All that decides tokens: other arithmetic makes them stale as another file does."""
+        names = ("text_tokenizer_sha256", "image_tokenizer_sha256", "numerics")
+        return " ".join(str(self.details[name]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,10 @@ def _settle_tokenizers(recipe: Recipe, args: argparse.Namespace) -> Tokenizers:
             "or 'bundled', the small one that comes with pairmill"
         )
     from tokens.image import load_image_tokenizer  # imports torch, which only encode needs
+    from tokens.text import load_text_tokenizer
 
     text_path = args.text_tokenizer or section.text_tokenizer
+    numerics = _settle_numerics(section, is_local(args.runner))
     text, image = load_text_tokenizer(text_path), load_image_tokenizer(image_path)
     height, width = image.grid(section.side_px)
     layout = SequenceLayout(
@@ -181,6 +187,23 @@ def _settle_tokenizers(recipe: Recipe, args: argparse.Namespace) -> Tokenizers:
         "image_tokenizer_name": image.name,
         "image_tokenizer_sha256": image.sha256,
         "image_tokenizer_licence": image.licence,
-        "numerics": image.numerics,
+        "numerics": str(numerics),
     }
-    return Tokenizers(locate(text_path, TEXT_FILE), locate(image_path, DVAE_FILE), layout, details)
+    urls = locate(text_path, TEXT_FILE), locate(image_path, DVAE_FILE)
+    return Tokenizers(*urls, layout, numerics, details)
+
+
+def _settle_numerics(section: EncodeSection, local: bool) -> Numerics:
+    """The arithmetic of a build; of the machines of a remote runner the recipe alone knows.
+
+    Raises:
+        ValueError: this machine has no GPU, or no compiler, for it.
+    """
+    named_gpu = section.device == "cuda" or section.numerics == "fp16"
+    num_gpus = count_gpus() if local else int(named_gpu)
+    numerics = settle_numerics(section.numerics, section.device, num_gpus)
+    if local and numerics.is_compiled:
+        from tokens.compiling import require_compiler
+
+        require_compiler()
+    return numerics
