@@ -158,6 +158,10 @@ class Execution:
         check_choice("shard", self.shard, ("ddp", "fsdp", "hybrid"))
         if self.powersgd_rank < 0:
             raise ValueError(f"powersgd_rank is {self.powersgd_rank}; it must be at least 0")
+        if self.powersgd_start_step < 2:
+            raise ValueError(
+                f"powersgd_start_step is {self.powersgd_start_step}; it must be above 1"
+            )
         if self.powersgd_rank and self.shard != "ddp":
             raise ValueError(
                 f"powersgd_rank needs --shard ddp, not {self.shard}: torch has it alone"
@@ -168,6 +172,10 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises ValueError where `value` is none of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+PAPER_RANKS = {1920: 512, 2688: 640, 3968: 896}
+"""PowerSGD ranks by width: the smallest without a loss gap (Ramesh et al. 2021, table 1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from model.config import PRECISIONS, PRESETS, Execution, Loop, Run
+from model.config import PAPER_RANKS, PRECISIONS, PRESETS, Execution, Loop, Run
 from model.corpus import TokenCorpus
 
 
@@ -35,9 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--keep_checkpoints", type=int, help="the newest few stay; default: 2")
     add("--keep_every", type=int, help="checkpoints at multiples of it stay too, steps")
     add("--resume", type=int, metavar="STEP", help="go on from this checkpoint, not the newest")
+    add("--sample_every", type=int, help="steps per sheet of samples; default: none is drawn")
     add("--max_skipped_steps", type=int, help="steps left out where a loss is not finite")
     add("--precision", choices=PRECISIONS, help="default: bf16 on CUDA, fp32 on a CPU")
     add("--shard", choices=("ddp", "fsdp", "hybrid"), help="over several ranks; default: ddp")
+    add("--powersgd_rank", help="compress ddp's gradients to this rank, or to the paper's: paper")
     add("--compile", action=argparse.BooleanOptionalAction, help="default: on CUDA alone")
     add("--checkpoint_blocks", action="store_true", help="recompute activations to save memory")
     add("--eval_every", type=int, default=200, help="steps per held-out measurement")
@@ -75,7 +77,7 @@ def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "
             else args.micro_batch_size,
             **_given(args, "minutes", "seed", "log_every", "checkpoint_every"),
             **_given(args, "eval_every", "eval_pairs", "keep_checkpoints", "keep_every"),
-            **_given(args, "max_skipped_steps"),
+            **_given(args, "max_skipped_steps", "sample_every"),
         ),
         execution=replace(
             Execution(
@@ -83,8 +85,23 @@ def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "
                 compile=device_type == "cuda",
             ),
             **_given(args, "precision", "shard", "compile", "checkpoint_blocks"),
+            powersgd_rank=_powersgd_rank(args.powersgd_rank, preset.network.width),
         ),
     )
+
+
+def _powersgd_rank(asked: str | None, width: int) -> int:
+    """The rank that `--powersgd_rank` asks for; 0 where it is not given."""
+    if asked == "paper":
+        if width not in PAPER_RANKS:
+            raise ValueError(
+                f"the paper has a PowerSGD rank for widths {', '.join(map(str, PAPER_RANKS))}, "
+                f"not for {width}; give a number"
+            )
+        return PAPER_RANKS[width]
+    if asked is not None and not asked.isdigit():
+        raise ValueError(f"powersgd_rank is {asked!r}; it must be a whole number, or paper")
+    return int(asked or 0)
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -16,15 +16,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model.config import Execution
 from model.distribution import World
-from model.spreading import Accumulating
+from model.power_sgd import PowerSgd
+from model.spreading import Spread
 from model.transformer import TokenLosses, Transformer
 
 GRADIENT_BUCKET_MB = 25
 """Of DDP: gradients are averaged in buckets of this size (torch's default)."""
 
 
-def wrap_replica(model: Transformer) -> tuple[DistributedDataParallel, Accumulating]:
-    """A whole network on each rank."""
+def wrap_replica(model: Transformer, execution: Execution) -> Spread:
+    """A whole network on each rank, its gradients compressed where the run asks for that."""
     device = next(model.parameters()).device
     network = DistributedDataParallel(
         model,
@@ -32,10 +33,13 @@ def wrap_replica(model: Transformer) -> tuple[DistributedDataParallel, Accumulat
         bucket_cap_mb=GRADIENT_BUCKET_MB,
         gradient_as_bucket_view=True,
     )
-    return network, lambda is_last: nullcontext() if is_last else network.no_sync()
+    powersgd = PowerSgd(network, execution) if execution.powersgd_rank else None
+    return Spread(
+        network, lambda is_last: nullcontext() if is_last else network.no_sync(), powersgd
+    )
 
 
-def shard(model: Transformer, execution: Execution, world: World) -> tuple[nn.Module, Accumulating]:
+def shard(model: Transformer, execution: Execution, world: World) -> Spread:
     """One network over all ranks, or over those of each machine.
 
     The root is freed after its forward pass like the blocks: what it gathered would outlive a
@@ -54,7 +58,7 @@ def shard(model: Transformer, execution: Execution, world: World) -> tuple[nn.Mo
         root.set_requires_gradient_sync(is_last)
         return nullcontext()
 
-    return root, accumulating
+    return Spread(root, accumulating)
 
 
 def _own_losses(model: nn.Module, inputs: object, losses: TokenLosses) -> TokenLosses:

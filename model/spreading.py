@@ -6,7 +6,8 @@ every name in the state dict would change.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -15,26 +16,35 @@ from model.config import Execution
 from model.distribution import World
 from model.transformer import Transformer
 
-Accumulating = Callable[[bool], AbstractContextManager[None]]
-"""Called with whether this is a batch's last micro-batch, which then runs inside: before the last
-one, gradients stay on their rank."""
+if TYPE_CHECKING:
+    from model.power_sgd import PowerSgd
 
 
-def spread(
-    model: Transformer, execution: Execution, world: World
-) -> tuple[nn.Module, Accumulating]:
-    """What to call instead of `model` in training, and how its micro-batches accumulate."""
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A network as a run's ranks share it."""
+
+    network: nn.Module
+    """What to call in training."""
+    accumulating: Callable[[bool], AbstractContextManager[None]] = lambda is_last: nullcontext()
+    """Called with whether this is a batch's last micro-batch, which then runs inside: before the
+    last one, gradients stay on their rank."""
+    powersgd: "PowerSgd | None" = None
+
+
+def spread(model: Transformer, execution: Execution, world: World) -> Spread:
+    """Make `model` ready, in place."""
     for block in model.blocks:
         if execution.checkpoint_blocks:
             _recompute(block)
         if execution.compile:
             block.compile()
     if world.size == 1:
-        return model, lambda is_last: nullcontext()
+        return Spread(model)
     from model import sharding  # its libraries take as long to import as torch itself
 
     if execution.shard == "ddp":
-        return sharding.wrap_replica(model)
+        return sharding.wrap_replica(model, execution)
     return sharding.shard(model, execution, world)
 
 

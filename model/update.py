@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.average import Average
 from model.batch import Batch
@@ -21,7 +21,7 @@ from model.distribution import Distribution
 from model.optim import AdamW, clip_gradients
 from model.precision import Precision, make_precision
 from model.restoring import fill_tables
-from model.spreading import Accumulating, spread
+from model.spreading import Spread, spread
 from model.transformer import IMAGE_WEIGHT, TEXT_WEIGHT, Transformer
 from tokens.draw import keyed_generator
 
@@ -53,19 +53,16 @@ class Update:
         self,
         run: Run,
         model: Transformer,
-        network: nn.Module,
+        spread: Spread,
         precision: Precision,
         distribution: Distribution,
-        accumulating: Accumulating,
     ) -> None:
         """
         Args:
-            network: what computes `model`'s losses: itself, or a wrapper that exchanges gradients.
-            accumulating: each micro-batch runs inside.
+            spread: `model` as the ranks share it.
         """
-        self.run, self.model, self.network = run, model, network
+        self.run, self.model, self.spread = run, model, spread
         self.precision, self.distribution = precision, distribution
-        self.accumulating = accumulating
         self.optimizer = AdamW(model, run.optim)
         self.average = Average(model, run.optim)
         self.device = distribution.device
@@ -76,7 +73,7 @@ class Update:
         text_count, image_count = self._count_targets(text)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         for part, is_last in self._micro_batches(step, len(text)):
-            with self.accumulating(is_last):
+            with self.spread.accumulating(is_last):
                 sums += self._microbatch(text[part], image[part], text_count, image_count)
         usable = self.precision.unscale()
         norm = clip_gradients(self.model.parameters(), self.run.optim.max_gradient_norm)
@@ -98,9 +95,24 @@ class Update:
         """Take no step."""
         self.optimizer.forget_gradients()
 
+    def rehearse(self) -> None:
+        """Go there and back on nothing, where the order of gradients has to be known before."""
+        if self.spread.powersgd is None:
+            return
+        layout = self.run.layout
+        text = torch.zeros(1, layout.text_slots, dtype=torch.int64)
+        image = torch.zeros(1, layout.num_codes, dtype=torch.int64)
+        self.spread.powersgd.rehearsing = True
+        self._microbatch(text.to(self.device), image.to(self.device), 1.0, 1.0)
+        self.spread.powersgd.rehearsing = False
+        self.leave_out()
+
     def tables(self) -> dict[str, dict[str, Tensor]]:
         """All tensors that decide how the run goes on, for a checkpoint."""
-        return self._tables_in_place() | {"precision": self.precision.state_dict()}
+        tables = self._tables_in_place() | {"precision": self.precision.state_dict()}
+        if self.spread.powersgd is not None:
+            tables["powersgd"] = self.spread.powersgd.tables()
+        return tables
 
     def _tables_in_place(self) -> dict[str, dict[str, Tensor]]:
         """Who writes into these tensors sets them."""
@@ -118,6 +130,8 @@ class Update:
         """
         fill_tables(found, self._tables_in_place())
         self.precision.load_state_dict(found.read_table("precision"))
+        if self.spread.powersgd is not None and "powersgd" in found.tables:
+            self.spread.powersgd.load(found.read_table("powersgd"), self.device)
 
     def _tensors(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         text = batch.text
@@ -154,7 +168,7 @@ class Update:
     ) -> Tensor:
         """Add the gradients of some sequences; their shares of the two losses."""
         with self.precision.compute():
-            losses = self.network(text_BT.to(self.device), image_BI.to(self.device))
+            losses = self.spread.network(text_BT, image_BI)
         text = losses.text_N.sum() / text_count
         image = losses.image_BI.sum() / image_count
         # gradients are averaged over ranks, and should be summed
@@ -168,9 +182,11 @@ def make_update(run: Run, distribution: Distribution) -> Update:
     model = Transformer(run.network, run.layout)
     model.initialise(run.loop.seed)
     model.to(distribution.device).train()
-    network, accumulating = spread(model, run.execution, distribution.world)
+    shared = spread(model, run.execution, distribution.world)
     precision = make_precision(run.execution.precision, model)
-    return Update(run, model, network, precision, distribution, accumulating)
+    update = Update(run, model, shared, precision, distribution)
+    update.rehearse()
+    return update
 
 
 def empty_caption(run: Run) -> npt.NDArray[np.int64]:
