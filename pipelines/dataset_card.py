@@ -44,6 +44,7 @@ TOKENIZERS = {
     "side_px": "side of the crop, pixels",
     "views": "crops per training pair",
     "numerics": "numerics",
+    "code_agreement": "share of codes equal to fp32's",
 }
 """Details of the tokens manifest, as the card calls them."""
 

@@ -1,14 +1,15 @@
 """Encode: kept pairs become tokens, captions by BPE and pictures by the dVAE, in shuffled shards.
 
 Four steps over committed files: the order of the kept pairs is found and cut into shards
-(`pipelines.shuffle`), each unit is encoded into a run file, each shard collects its rows.
+(`pipelines.shuffle`), each unit is encoded into a run file, each shard collects its rows. Before
+the third, codes that are not the reference's are compared with it (`pipelines.code_agreement`).
+On CPUs a process per core encodes; on GPUs a process per GPU, for which threads decode and crop.
 Training pairs are seen in `views` near-centre crops with BPE dropout, validation pairs in one
 centre crop without (Ramesh et al. 2021, section 2.2, appendix B.2, Listing 2).
 """
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,41 +19,27 @@ import pyarrow.compute as pc
 
 from filters.masking import mask_personal_data
 from pipelines import progress, shuffle
+from pipelines.code_agreement import OF_THE_REFERENCE, CompareCodes, first_units
 from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
 from pipelines.corpus import Build, Tokenizers
+from pipelines.kept_pairs import KeptPairs, UnitPair, pair_up
+from pipelines.loaded_tokenizers import load_image, load_text
 from pipelines.publishing import Generation, PublishFiles
+from pipelines.read_ahead import feeding_threads, map_ahead
 from pipelines.recipe import Recipe
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.bundled import IMAGE_FILE, TEXT_FILE
 from tokens.crops import centre_crop, listing2_crop
 from tokens.draw import keyed_generator
-from tokens.image import ImageTokenizer, load_image_tokenizer
-from tokens.manifest import KEPT, FileEntry, Manifest, read_table
+from tokens.image import ImageTokenizer
+from tokens.manifest import Manifest
+from tokens.numerics import REFERENCE, Numerics, count_gpus
 from tokens.pixels import read_stored
 from tokens.sequence import SequenceLayout, code_dtype
 from tokens.shards import PROVENANCE, shard_schema
-from tokens.text import TextTokenizer, load_text_tokenizer
-
-ENCODE_BATCH = 16
-"""Pictures per call of the image tokenizer: a fixed cut of a unit, whoever works on it."""
+from tokens.text import TextTokenizer
 
 PACKAGES = ("numpy", "opencv-python-headless", "pyarrow", "tokenizers", "torch", "xxhash")
-
-
-@dataclass(frozen=True, slots=True)
-class UnitPair:
-    """A unit's pictures and what select decided of them: committed files of two stages."""
-
-    pairs: FileEntry
-    decisions: FileEntry
-
-    @property
-    def index(self) -> int:
-        return self.pairs.index
-
-    @property
-    def sha256(self) -> str:
-        return hash_entries((self.pairs, self.decisions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +57,8 @@ class EncodeSettings:
     """fsspec URL."""
     masks: tuple[str, ...] = ()
     """Kinds of personal data that are masked in captions."""
+    numerics: Numerics = REFERENCE
+    """The arithmetic that image codes are made in."""
 
     def views_of(self, split: str) -> range:
         return range(self.views if split == "train" else 1)
@@ -103,11 +92,11 @@ def encode_pictures(
 ) -> npt.NDArray[Any]:
     """Codes of `rows` square crops (side, side, 3): (rows, height x width), raster order."""
     codes = []
-    for start in range(0, rows, ENCODE_BATCH):
-        batch = np.stack([next(crops) for _ in range(min(ENCODE_BATCH, rows - start))])
-        codes.append(tokenizer.encode(batch).reshape(len(batch), -1))
-        progress.advance(len(batch))
-    return np.concatenate(codes)
+    for codes_hw in tokenizer.encode_each(crops):
+        codes.append(codes_hw.ravel())
+        progress.advance(1)
+    assert len(codes) == rows
+    return np.stack(codes)
 
 
 def crop_view(
@@ -144,9 +133,10 @@ def encode_rows(
         settings,
         dropout=settings.bpe_dropout if split == "train" else 0.0,
     )
-    crops = (
-        crop_view(read_stored(data.as_py()), pair_id, split, view, settings)
-        for data, pair_id in zip(kept["image"], pair_ids, strict=True)
+    crops = map_ahead(
+        lambda pair: crop_view(read_stored(pair[0].as_py()), pair[1], split, view, settings),
+        zip(kept["image"], pair_ids, strict=True),
+        feeding_threads(image.numerics),
     )
     codes = encode_pictures(image, crops, len(kept)).astype(code_dtype(image.vocab_size))
     columns: dict[str, Any] = {
@@ -161,22 +151,21 @@ def encode_rows(
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-@functools.cache
-def load_tokenizers(text: str, image: str) -> tuple[TextTokenizer, ImageTokenizer]:
-    """Both tokenizers, once a process."""
-    return load_text_tokenizer(text), load_image_tokenizer(image)
-
-
 @dataclass(frozen=True, slots=True)
 class EncodeUnit:
     """One unit's kept pairs into a run file, all splits and views."""
 
-    pairs_folder: str
-    decisions_folder: str
+    kept: KeptPairs
     folder: str
     section_sha256: str
     settings: EncodeSettings
     cuts: Output
+    gpu: int = 0
+    """Which one, where codes are made on GPUs."""
+
+    def on_process(self, number: int) -> "EncodeUnit":
+        """As process `number` of a machine does it: with a GPU of its own."""
+        return replace(self, gpu=number)
 
     def output(self, item: UnitPair) -> Output:
         key = make_key(self.section_sha256, item.sha256, self.cuts.name)
@@ -191,7 +180,8 @@ class EncodeUnit:
         watch = Stopwatch()
         cuts = shuffle.read_cuts(self.cuts)
         pieces: dict[str, pa.Table] = {}
-        pairs, splits = self._kept(item)
+        columns = ("pair_id", "caption", "image", *PROVENANCE.names)
+        pairs, splits = self.kept.read(item, columns)
         for split in shuffle.SPLITS:
             kept = pairs.filter(pc.equal(splits, split))
             if len(kept):
@@ -205,25 +195,19 @@ class EncodeUnit:
     def _encode_split(
         self, kept: pa.Table, split: str, cuts: Sequence[str]
     ) -> Mapping[str, pa.Table]:
-        tokenizers = load_tokenizers(self.settings.text_tokenizer, self.settings.image_tokenizer)
-        keys = shuffle.order_keys(kept["pair_id"], self.settings.seed)
+        settings = self.settings
+        text = load_text(settings.text_tokenizer)
+        image = load_image(settings.image_tokenizer, settings.numerics, self.gpu)
+        keys = shuffle.order_keys(kept["pair_id"], settings.seed)
         pieces: dict[str, pa.Table] = {}
-        for view in self.settings.views_of(split):
-            table = encode_rows(kept, split, view, self.settings, *tokenizers)
+        for view in settings.views_of(split):
+            table = encode_rows(kept, split, view, settings, text, image)
             pieces |= shuffle.split_by_shard(table, keys, cuts, f"{split}/view{view}")
         return pieces
 
-    def _kept(self, item: UnitPair) -> tuple[pa.Table, pa.ChunkedArray]:
-        """The unit's kept pairs, read once for all splits, and the split of each."""
-        decided = read_table(self.decisions_folder, item.decisions, ("reason", "split"))
-        keep = pc.equal(decided["reason"], KEPT)
-        columns = ("pair_id", "caption", "image", *PROVENANCE.names)
-        pairs = read_table(self.pairs_folder, item.pairs, columns)
-        return pairs.filter(keep), decided["split"].filter(keep)
-
 
 def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
-    """The encode stage: four steps, from decisions to shards."""
+    """The encode stage: from decisions to shards."""
     assert build.tokenizers is not None
     folder, pairs, decisions = build.folder("encode"), done["fetch"], done["select"]
     settings = _settings(build.recipe, build.tokenizers)
@@ -232,15 +216,10 @@ def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
     order = shuffle.OrderUnit(build.folder("select"), folder, sum(kept.values()), settings.seed)
     orders = tuple(order.output(entry) for entry in decisions.files)
     cut = shuffle.CutShards(folder, orders, sum(kept.values()))
-    encode = EncodeUnit(
-        build.folder("fetch"),
-        build.folder("select"),
-        folder,
-        section_sha256,
-        settings,
-        cut.output(0),
-    )
+    chosen = KeptPairs(build.folder("fetch"), build.folder("select"))
+    encode = EncodeUnit(chosen, folder, section_sha256, settings, cut.output(0))
     units = pair_up(pairs, decisions)
+    compare, facts = _plan_comparison(encode, units)
     collect = shuffle.CollectShard(folder, settings.layout, tuple(map(encode.output, units)))
     shards = tuple(_list_shards(settings, kept))
     generation = Generation(
@@ -249,14 +228,15 @@ def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
         recipe=build.recipe.to_dict(),
         section_sha256=section_sha256,
         inputs={"pairs": hash_entries(pairs.files), "decisions": hash_entries(decisions.files)},
-        details=build.tokenizers.details,
+        details=build.tokenizers.details | ({} if facts else OF_THE_REFERENCE),
         packages=PACKAGES,
     )
     return Job(
         (
             Step("Order Pairs", order, decisions.files),
             Step("Cut Shards", cut, (0,)),
-            Step("Encode Pairs", encode, units),
+            *compare,
+            Step("Encode Pairs", encode, units, _max_processes(settings.numerics)),
             Step("Write Shards", collect, shards),
         ),
         PublishFiles(
@@ -267,15 +247,10 @@ def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
                 (build.tokenizers.text, f"tokenizers/{TEXT_FILE}"),
                 (build.tokenizers.image, f"tokenizers/{IMAGE_FILE}"),
             ),
+            facts=facts,
             leftovers=(shuffle.run_folder(folder),),
         ),
     )
-
-
-def pair_up(pairs: Manifest, decisions: Manifest) -> tuple[UnitPair, ...]:
-    """Each unit's files of both stages."""
-    by_index = {entry.index: entry for entry in decisions.files}
-    return tuple(UnitPair(entry, by_index[entry.index]) for entry in pairs.files)
 
 
 def _settings(recipe: Recipe, tokenizers: Tokenizers) -> EncodeSettings:
@@ -289,7 +264,33 @@ def _settings(recipe: Recipe, tokenizers: Tokenizers) -> EncodeSettings:
         text_tokenizer=tokenizers.text,
         image_tokenizer=tokenizers.image,
         masks=section.mask_personal_data,
+        numerics=tokenizers.numerics,
     )
+
+
+def _plan_comparison(
+    encode: EncodeUnit, units: tuple[UnitPair, ...]
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """The step that compares codes with the reference's, and the file of what it finds; none where
+    they are the reference's."""
+    settings = encode.settings
+    if settings.numerics == REFERENCE:
+        return (), ()
+    compare = CompareCodes(
+        encode.kept,
+        encode.folder,
+        encode.section_sha256,
+        settings.image_tokenizer,
+        settings.numerics,
+        settings.side_px,
+    )
+    item = first_units(units)
+    return (Step("Compare Codes", compare, (item,)),), (compare.output(item).url,)
+
+
+def _max_processes(numerics: Numerics) -> int | None:
+    """One for each of this machine's GPUs; on CPUs one for each core, as the engine has them."""
+    return max(1, count_gpus()) if numerics.device == "cuda" else None
 
 
 def _list_shards(settings: EncodeSettings, kept: Mapping[str, int]) -> Iterator[shuffle.Shard]:

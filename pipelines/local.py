@@ -34,6 +34,7 @@ class Worker:
 
     process: Any
     connection: Connection
+    number: int = 0
     share: tuple[Any, ...] = ()
     unfinished: int = 0
     deaths: int = 0
@@ -50,7 +51,7 @@ class Worker:
 
     def give(self, step: Step, share: tuple[Any, ...]) -> None:
         self.share, self.unfinished, self.busy = share, len(share), True
-        self.connection.send((step.work, share))
+        self.connection.send((step.work_of(self.number), share))
 
 
 @dataclass
@@ -86,11 +87,13 @@ class LocalEngine:
                 self._listen(step, line)
 
     def _hand_out(self, step: Step, todo: tuple[Any, ...]) -> None:
-        while len(self._workers) < min(self.processes, len(todo)):
+        most = min(self.processes, step.max_processes or self.processes)
+        while len(self._workers) < min(most, len(todo)):
             self._workers.append(Worker.start())
-        for number, worker in enumerate(self._workers):
-            share = todo[number :: len(self._workers)]
-            worker.deaths = 0
+        workers = self._workers[:most]
+        for number, worker in enumerate(workers):
+            share = todo[number :: len(workers)]
+            worker.number, worker.deaths = number, 0
             if share:
                 worker.give(step, share)
 

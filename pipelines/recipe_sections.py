@@ -21,6 +21,7 @@ from pipelines.duplicate_sections import (
     check_exact,
 )
 from pipelines.toml_tables import nearest
+from tokens.numerics import settle_numerics
 
 EMBEDDING = "clip_image_embedding"
 """The score stage's column of CLIP image embeddings, fixed-size lists of halves."""
@@ -202,6 +203,12 @@ class EncodeSection:
     """The bundled vocabulary, or a file or URL of another."""
     image_tokenizer: str | None = None
     """The bundled small dVAE, or a file or URL of another; without it a build asks for one."""
+    numerics: Literal["auto", "fp32", "fp32_compiled", "bf16", "fp16"] = "auto"
+    """The arithmetic that image codes are made in (`tokens.numerics`); auto: fp16 on a GPU, fp32 on
+    a CPU. Another one makes tokens stale."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where image codes are made; auto: on GPUs where this machine has some and the arithmetic is
+    for them, and on a remote runner's CPUs."""
     mask_personal_data: tuple[str, ...] = ()
     """What is replaced in captions by a word for it, before they become tokens and in the shards'
     caption: some of "credentials", "email", "ip_address", "telephone", "handle"."""
@@ -210,6 +217,7 @@ class EncodeSection:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        settle_numerics(self.numerics, self.device, 1)  # raises where one is not for the other
         if self.side_px % 8:
             raise ValueError(
                 f"side_px is {self.side_px}; give a multiple of 8, the stride of the dVAE, "

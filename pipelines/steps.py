@@ -54,6 +54,13 @@ class SessionWork(Work, Protocol):
     def open(self) -> AbstractContextManager[Session]: ...
 
 
+@runtime_checkable
+class PlacedWork(Work, Protocol):
+    """Work of which each process of a machine has a place of its own: its GPU."""
+
+    def on_process(self, number: int) -> Work: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """Items that may run in any order; the label is the Beam step's name."""
@@ -61,6 +68,12 @@ class Step:
     label: str
     work: Work
     items: tuple[Any, ...]
+    max_processes: int | None = None
+    """Of the local engine; None: all that it has."""
+
+    def work_of(self, process: int) -> Work:
+        """The work as process number `process` of this machine does it."""
+        return self.work.on_process(process) if isinstance(self.work, PlacedWork) else self.work
 
     def unfinished(self) -> tuple[Any, ...]:
         """The items whose files are not committed yet."""
