@@ -2,7 +2,8 @@
 
 +-----+ +-----+   +-----+ +-----+
 |     | |     |   |     | |     |      the pictures of one caption stand side by side,
-+-----+ +-----+   +-----+ +-----+      the caption under them
++-----+ +-----+   +-----+ +-----+      a note under each, where it has one,
+ 0.312   0.287     0.301   0.299       and the caption under them all
 a red flower      a house
 """
 
@@ -13,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-PAPER, INK, EDGE = "#ffffff", "#1c1c1c", "#d8d8d8"
+PAPER, INK, PALE_INK, EDGE = "#ffffff", "#1c1c1c", "#767676", "#d8d8d8"
 PICTURES_ACROSS = 8
 """A sheet is about this many pictures wide."""
 MIN_SIDE_PX = 128
 """Smaller pictures are enlarged by a whole factor."""
-GAP_PX, MARGIN_PX, FONT_PX, MAX_LINES = 6, 24, 15, 2
+GAP_PX, MARGIN_PX, FONT_PX, NOTE_FONT_PX, MAX_LINES = 6, 24, 15, 12, 2
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +31,82 @@ class Strip:
     caption: str
     pictures: Sequence[npt.NDArray[np.uint8]]
     """At least one, (height, width, 3) each, all of one size."""
+    notes: Sequence[str] = ()
+    """A few characters about each picture, or none at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The sizes that all strips of a sheet share, pixels."""
+
+    width: int
+    """Of a picture, enlarged."""
+    height: int
+    num: int
+    """Pictures in the longest strip."""
+    across: int
+    """Strips in one line of the sheet."""
+    caption_top: int
+    """From a strip's top to its caption."""
+
+    @classmethod
+    def of(cls, strips: Sequence[Strip]) -> "Measures":
+        height, width, _ = strips[0].pictures[0].shape
+        factor = -(-MIN_SIDE_PX // min(height, width))
+        num = max(len(strip.pictures) for strip in strips)
+        note_px = round(1.5 * NOTE_FONT_PX) if any(strip.notes for strip in strips) else 0
+        across = min(len(strips), max(1, PICTURES_ACROSS // num))
+        return cls(width * factor, height * factor, num, across, height * factor + GAP_PX + note_px)
+
+    @property
+    def strip_width(self) -> int:
+        """With the margin at its right."""
+        return self.num * (self.width + GAP_PX) - GAP_PX + MARGIN_PX
+
+    @property
+    def strip_height(self) -> int:
+        """With the margin below it."""
+        return self.caption_top + MAX_LINES * line_px() + MARGIN_PX // 2
+
+
+def line_px() -> int:
+    """From one line of a caption to the next."""
+    return round(FONT_PX * 1.3)
 
 
 def draw_sheet(strips: Sequence[Strip]) -> Image.Image:
     """One sheet of all strips, in reading order."""
-    height, width, _ = strips[0].pictures[0].shape
-    factor = -(-MIN_SIDE_PX // min(height, width))
-    cell_width, cell_height = width * factor + GAP_PX, height * factor + GAP_PX
-    num = max(len(strip.pictures) for strip in strips)
-    across = min(len(strips), max(1, PICTURES_ACROSS // num))
-    font = ImageFont.load_default(FONT_PX)
-    line_px = round(FONT_PX * 1.3)
-    strip_width = num * cell_width - GAP_PX + MARGIN_PX
-    strip_height = cell_height + MAX_LINES * line_px + MARGIN_PX // 2
-    lines = -(-len(strips) // across)
-    size = (MARGIN_PX + across * strip_width, MARGIN_PX + lines * strip_height)
+    measures = Measures.of(strips)
+    lines = -(-len(strips) // measures.across)
+    size = (
+        MARGIN_PX + measures.across * measures.strip_width,
+        MARGIN_PX + lines * measures.strip_height,
+    )
     sheet = Image.new("RGB", size, PAPER)
-    pen = ImageDraw.Draw(sheet)
     for i, strip in enumerate(strips):
-        left = MARGIN_PX + i % across * strip_width
-        top = MARGIN_PX + i // across * strip_height
-        for j, pixels in enumerate(strip.pictures):
-            picture = Image.fromarray(pixels).resize(
-                (width * factor, height * factor), Image.Resampling.NEAREST
-            )
-            x = left + j * cell_width
-            sheet.paste(picture, (x, top))
-            pen.rectangle((x - 1, top - 1, x + picture.width, top + picture.height), outline=EDGE)
-        label = wrap(strip.caption, font, strip_width - MARGIN_PX)
-        for j, text in enumerate(label):
-            pen.text((left, top + cell_height + j * line_px), text, fill=INK, font=font)
+        left = MARGIN_PX + i % measures.across * measures.strip_width
+        top = MARGIN_PX + i // measures.across * measures.strip_height
+        _draw_strip(sheet, strip, left, top, measures)
     return sheet
 
 
-def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
+def _draw_strip(sheet: Image.Image, strip: Strip, left: int, top: int, measures: Measures) -> None:
+    pen = ImageDraw.Draw(sheet)
+    for j, pixels in enumerate(strip.pictures):
+        x = left + j * (measures.width + GAP_PX)
+        size = (measures.width, measures.height)
+        sheet.paste(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST), (x, top))
+        pen.rectangle((x - 1, top - 1, x + size[0], top + size[1]), outline=EDGE)
+        if strip.notes:
+            note_font = ImageFont.load_default(NOTE_FONT_PX)
+            pen.text((x, top + size[1] + 3), strip.notes[j], fill=PALE_INK, font=note_font)
+    font = ImageFont.load_default(FONT_PX)
+    for j, text in enumerate(wrap(strip.caption, font, measures.strip_width - MARGIN_PX)):
+        place = (left, top + measures.caption_top + j * line_px())
+        pen.text(place, text, fill=INK, font=font)
+
+
+def wrap(text: str, font: Font, width_px: int) -> list[str]:
     """`text` in at most `MAX_LINES` lines of `width_px`; what does not fit ends in an ellipsis."""
     words = " ".join(text.split()).split(" ")
     lines = [""]
@@ -78,9 +123,7 @@ def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px
     ]
 
 
-def _shorten(
-    line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int, cut: bool
-) -> str:
+def _shorten(line: str, font: Font, width_px: int, cut: bool) -> str:
     if not cut and font.getlength(line) <= width_px:
         return line
     while line and font.getlength(f"{line}...") > width_px:

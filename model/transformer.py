@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import Attend, Kind, as_bias, attend, layer_kinds, stream_mask
+from model.attention import Attend, Kind, layer_kinds
 from model.config import HEAD_WIDTH, Network
 from model.heads import token_losses
 from model.stream import StreamSizes
@@ -35,14 +35,6 @@ TEXT_WEIGHT, IMAGE_WEIGHT = 1 / 8, 7 / 8
 INIT_SCALE = 0.125
 """All initial weights are N(0, INIT_SCALE / sqrt(fan in)) (Child et al. 2019, section 6)."""
 GELU_SLOPE = 1.702
-
-
-@dataclass(slots=True)
-class KeyValues:
-    """What one layer has computed for the positions so far, for decoding one by one."""
-
-    k_BHLK: Tensor
-    v_BHLK: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +68,6 @@ class Block(nn.Module):
 
     def forward(self, x_BLD: Tensor, attend: Attend) -> Tensor:
         return self.finish(x_BLD, attend(*self.project(x_BLD)))
-
-    def decode(self, x_BLD: Tensor, bias_LS: Tensor, cache: KeyValues, start: int) -> Tensor:
-        """Positions `start` and on; those before are read from the cache."""
-        q_BHLK, k_BHSK, v_BHSK = self.project(x_BLD)
-        end = start + x_BLD.shape[1]
-        cache.k_BHLK[:, :, start:end], cache.v_BHLK[:, :, start:end] = k_BHSK, v_BHSK
-        k_BHSK, v_BHSK = cache.k_BHLK[:, :, :end], cache.v_BHLK[:, :, :end]
-        return self.finish(x_BLD, attend(q_BHLK, k_BHSK, v_BHSK, bias_LS))
 
     def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of the positions, each B, H, L, K."""
@@ -127,9 +111,6 @@ class Transformer(nn.Module):
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, layout.text_outputs, bias=False)
         self.image_head = nn.Linear(width, layout.image_vocab_size, bias=False)
-        for kind in set(self.kinds):
-            mask = stream_mask(kind, layout.text_slots + 1, layout.num_codes - 1, layout.grid_width)
-            self.register_buffer(f"bias_{kind}", as_bias(mask), persistent=False)
         self.initialise()
 
     @torch.no_grad()
@@ -159,26 +140,18 @@ class Transformer(nn.Module):
         begin = self.begin.expand(len(text_BT), 1, -1)
         return torch.cat([begin, words], dim=1)
 
-    def embed_image(self, codes_BN: Tensor, start: int = 0) -> Tensor:
-        """Codes from raster position `start` on, shape B, N, D."""
-        index = torch.arange(start, start + codes_BN.shape[1], device=codes_BN.device)
+    def embed_image(self, codes_BN: Tensor) -> Tensor:
+        """The first codes in raster order, shape B, N, D."""
+        index = torch.arange(codes_BN.shape[1], device=codes_BN.device)
         rows = self.image_row(index // self.layout.grid_width)
         columns = self.image_column(index % self.layout.grid_width)
         embedded_BND: Tensor = self.image_embedding(codes_BN) + rows + columns
         return embedded_BND
 
-    def transform(
-        self, x_BLD: Tensor, caches: list[KeyValues] | None = None, start: int = 0
-    ) -> Tensor:
+    def transform(self, x_BLD: Tensor) -> Tensor:
         """Embedded positions through all blocks and the final norm."""
-        end = start + x_BLD.shape[1]
         x_BLD = self.embedding_dropout(x_BLD)
-        for i, (kind, block) in enumerate(zip(self.kinds, self.blocks, strict=True)):
-            if caches is not None:
-                assert isinstance(block, Block)
-                bias_LS = self.get_buffer(f"bias_{kind}")[start:end, :end]
-                x_BLD = block.decode(x_BLD, bias_LS, caches[i], start)
-                continue
+        for kind, block in zip(self.kinds, self.blocks, strict=True):
             attention = stream_attention(kind, self.sizes, x_BLD.device)
             x_BLD = attention.restore(block(attention.arrange(x_BLD), attention))
         normed_BLD: Tensor = self.final_norm(x_BLD)
