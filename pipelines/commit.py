@@ -130,12 +130,15 @@ def record_url(output: Output) -> str:
 
 
 def read_record(output: Output) -> FileEntry | None:
-    """The entry of a finished item; None where it is not finished or its file has gone."""
+    """The entry of a finished item; None where it is not finished or its file has gone.
+
+    A record that cannot be read (torn by a power cut) finishes nothing either.
+    """
     filesystem, path = fsspec.url_to_fs(output.url)
     try:
         entry = FileEntry(**json.loads(filesystem.cat_file(path + ".json"))["entry"])
         return entry if filesystem.size(path) == entry.bytes else None
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -230,7 +233,9 @@ def _put_local(path: str, write: Writer) -> tuple[int, str]:
             size, digest = _measure(file)
         os.replace(temporary, path)
         _sync_folder(folder)
-    except BaseException:
+    except BaseException as err:
+        if isinstance(err, OSError) and err.filename is None:
+            err.filename = path  # a full disk does not say whose
         if os.path.exists(temporary):
             os.remove(temporary)
         raise

@@ -1,12 +1,13 @@
 """What every command-line door shares: exit codes, and one sentence for bad input.
 
 0    done
-1    the build itself failed
+1    the build itself failed: one sentence where the cause is known (a full disk, broken items)
 2    bad input: one sentence on stderr that names the value and the remedy
 130  SIGINT, 143 SIGTERM: stopped; the same command goes on from there
 """
 
 import argparse
+import errno
 import signal
 import sys
 import types
@@ -15,6 +16,10 @@ from collections.abc import Callable
 
 class BadInput(Exception):
     """The user's input is wrong; the text is one sentence with the value and the remedy."""
+
+
+class BuildFailed(Exception):
+    """The work could not be ended; the text says what is in the way."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,6 +39,11 @@ class HelpWithDefaults(
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""A full disk, and a full share of one."""
+GOES_ON = "the same command goes on from here"
+
+
 def run_door(act: Callable[[], None]) -> int:
     """Run a door's act and turn how it ends into an exit code."""
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -42,8 +52,16 @@ def run_door(act: Callable[[], None]) -> int:
     except BadInput as err:
         print(f"pairmill: {err}", file=sys.stderr)
         return 2
+    except BuildFailed as err:
+        print(f"pairmill: {err}", file=sys.stderr)
+        return 1
+    except OSError as err:
+        if err.errno not in NO_SPACE:
+            raise
+        print(f"pairmill: {err}: make room, and {GOES_ON}", file=sys.stderr)
+        return 1
     except Stopped as stop:
-        print(f"pairmill: stopped by {stop}; the same command goes on from here", file=sys.stderr)
+        print(f"pairmill: stopped by {stop}; {GOES_ON}", file=sys.stderr)
         return stop.exit_code
     finally:
         for number, handler in before.items():
@@ -52,5 +70,6 @@ def run_door(act: Callable[[], None]) -> int:
 
 
 def _stop(number: int, _frame: types.FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)  # a second one, of either, ends the process at once
     raise Stopped(number)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import progress
 from pipelines.commit import (
@@ -24,11 +25,12 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
+from pipelines.dead_letters import INTERNAL_ERROR, check_faults
 from pipelines.face_boxes import are_sound
 from pipelines.fetch_session import IMG2DATASET, FetchKit, FetchSession, OpenFetch, Wanted
-from pipelines.imaging import StoredImage
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
 from pipelines.pairs import OF_BODY, Pair, make_pair, make_table, settle
+from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.source import Source
 from pipelines.steps import Job, Session, Step, Stopwatch
@@ -183,7 +185,11 @@ def pairs_output(
 
 
 def commit_pairs(output: Output, pairs: pa.Table, watch: Stopwatch) -> None:
+    """Commit a unit; raises RuntimeError where more rows brought out a fault of ours than may."""
     counts = count_outcomes(pairs["outcome"])
+    if INTERNAL_ERROR in counts:
+        faulty = pairs.filter(pc.equal(pairs["outcome"], INTERNAL_ERROR))
+        check_faults(faulty["signal"].to_pylist(), len(pairs))
     commit_table(output, pairs, Written(len(pairs), counts, side={"seconds": watch.seconds()}))
 
 

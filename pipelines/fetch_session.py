@@ -8,6 +8,7 @@ Units share it: while the slow hosts of one drain, the next one's rows keep the 
 import asyncio
 import gc
 import hashlib
+import logging
 import resource
 import threading
 from collections.abc import Callable, Sequence
@@ -16,12 +17,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from pipelines.dead_letters import INTERNAL_ERROR, describe_fault
 from pipelines.decoders import Decoders
-from pipelines.imaging import DecodeLimits, StoredImage
+from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.refused import Refused
 from pipelines.web.fetched import Fetched
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings
+
+logger = logging.getLogger(__name__)
 
 LISTED = ("optout_list", "tombstoned")
 """What a list may say of a URL."""
@@ -130,6 +134,9 @@ class FetchSession:
             return found | self.keep(fetched.body, wanted)
         except Refused as refused:
             return found | {"outcome": refused.reason, "signal": refused.signal}
+        except Exception as error:  # whatever a stranger's picture brings out costs one row
+            logger.warning("%s: %s", INTERNAL_ERROR, wanted.url, exc_info=error)
+            return found | {"outcome": INTERNAL_ERROR, "signal": describe_fault(error)}
 
     def describe_stored(
         self, url: str, fetched: Fetched, face_boxes: tuple[float, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.card_files import write_card
 from pipelines.commit import current_manifest
-from pipelines.corpus import Build
+from pipelines.corpus import FOLDERS, Build
 from pipelines.doors import BadInput
 from pipelines.fetch import MAX_OPEN_UNITS, plan_fetch
 from pipelines.host_plan import plan_hosts
@@ -51,12 +51,22 @@ def choose_engine(
 def run_build(build: Build, engine: Engine) -> None:
     """Run a build's stages in order, then tell where every row went."""
     with hold_lock(build.directory):
+        check_manifests(build.directory)
         done, seconds = run_stages(build, engine)
         report = write_report(build.directory)
         card = write_card(build.directory, build.recipe.card)
     print(describe_build(done, seconds))
     print(f"report: {report}")
     print("\n".join(card.lines()))
+
+
+def check_manifests(directory: str) -> None:
+    """Refuse a folder one of whose manifests is torn: who wrote it can only be guessed."""
+    for folder in ("rows", *FOLDERS.values()):
+        try:
+            current_manifest(join_url(directory, folder))
+        except ValueError as err:
+            raise BadInput(f"{err}: delete it, and the same command makes it again") from err
 
 
 def run_stages(build: Build, engine: Engine) -> tuple[dict[str, Manifest], dict[str, float]]:

@@ -1,6 +1,12 @@
-"""One driver at a time: a lock file with host, process and expiry in the build's folder."""
+"""One driver at a time: a lock file with host, process and expiry in the build's folder.
+
+On a disk two drivers that begin at the same instant are told apart by the kernel (the folder is
+locked while a driver looks and writes its name). On an object store the one that wrote last has
+it: each reads back what it wrote.
+"""
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -11,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.commit import put_text
 from pipelines.doors import BadInput
@@ -30,6 +37,9 @@ class Holder:
     host: str
     process: int
     expires: float
+
+    def is_me(self) -> bool:
+        return (self.host, self.process) == (socket.gethostname(), os.getpid())
 
     def alive(self) -> bool:
         if self.expires < time.time():
@@ -60,11 +70,13 @@ def hold_lock(directory: str, *, purging: bool = False) -> Iterator[None]:
     """
     url = join_url(directory, LOCK_NAME)
     filesystem, path = fsspec.url_to_fs(url)
-    _refuse_living(filesystem, path, directory)
-    if not purging:
-        _refuse_half_purged(filesystem, directory)
+    with _alone(filesystem, fsspec.url_to_fs(directory)[1]):
+        _refuse_living(filesystem, path, directory)
+        if not purging:
+            _refuse_half_purged(filesystem, directory)
+        _renew(url)
+    _refuse_later(filesystem, path, directory)
     done = threading.Event()
-    _renew(url)
     thread = threading.Thread(target=_keep_renewing, args=(url, done), daemon=True)
     thread.start()
     try:
@@ -72,19 +84,53 @@ def hold_lock(directory: str, *, purging: bool = False) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        filesystem.rm_file(path)
+        holder = _read_holder(filesystem, path)
+        if holder is not None and holder.is_me():
+            filesystem.rm_file(path)
+
+
+@contextlib.contextmanager
+def _alone(filesystem: Any, folder: str) -> Iterator[None]:
+    """No other driver of this machine looks at the lock meanwhile."""
+    if not isinstance(filesystem, LocalFileSystem):
+        yield
+        return
+    os.makedirs(folder, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a network's file system may have no such locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read_holder(filesystem: Any, path: str) -> Holder | None:
+    """Who holds the lock; None where nobody does, or it cannot be read."""
+    try:
+        return Holder(**json.loads(filesystem.cat_file(path)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _refuse_living(filesystem: Any, path: str, directory: str) -> None:
-    try:
-        holder = Holder(**json.loads(filesystem.cat_file(path)))
-    except FileNotFoundError:
-        return
-    if holder.alive():
-        raise BadInput(
-            f"{directory} is in use by process {holder.process} on {holder.host}: "
-            "wait until it ends, or stop it"
-        )
+    holder = _read_holder(filesystem, path)
+    if holder is not None and holder.alive():
+        raise _in_use(directory, holder)
+
+
+def _refuse_later(filesystem: Any, path: str, directory: str) -> None:
+    """Another driver has written its name over ours."""
+    holder = _read_holder(filesystem, path)
+    if holder is not None and not holder.is_me():
+        raise _in_use(directory, holder)
+
+
+def _in_use(directory: str, holder: Holder) -> BadInput:
+    return BadInput(
+        f"{directory} is in use by process {holder.process} on {holder.host}: "
+        "wait until it ends, or stop it"
+    )
 
 
 def _refuse_half_purged(filesystem: Any, directory: str) -> None:
@@ -102,4 +148,5 @@ def _renew(url: str) -> None:
 
 def _keep_renewing(url: str, done: threading.Event) -> None:
     while not done.wait(EXPIRY_S / 4):
-        _renew(url)
+        with contextlib.suppress(OSError):  # a full disk may have room again before it expires
+            _renew(url)

@@ -26,9 +26,11 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
+from pipelines.dead_letters import check_faults
 from pipelines.pairs import OF_BODY
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import ScoreSection
+from pipelines.score_faults import FAILURE, score_each
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.manifest import FileEntry, Manifest, read_table
 from tokens.pixels import read_stored
@@ -184,7 +186,14 @@ class ScoreUnit:
         pairs = read_table(self.pairs_folder, item, PAIR_COLUMNS)
         models = self.section.models.items()
         loaded = [load(name, model, tuple(self.models[name].items())) for name, model in models]
-        signals = score_pairs(pairs, self.section.columns, (*SIGNALS, *loaded), clock)
+        columns, measure = self.section.columns, (*SIGNALS, *loaded)
+        signals = score_each(
+            pairs,
+            lambda rows: score_pairs(rows, columns, measure, clock),
+            signal_schema(columns),
+        )
+        if FAILURE in signals.column_names:
+            check_faults(signals[FAILURE].drop_null().to_pylist(), len(signals))
         spent = {name: round(seconds, 3) for name, seconds in clock.seconds.items()}
         side = {"seconds": watch.seconds(), "signals": spent}
         commit_table(self.output(item), signals, Written(len(signals), side=side))

@@ -10,7 +10,7 @@ so that a door that only plans and listens does not pay for it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -103,11 +103,19 @@ ROOM_POLLS = 6
 """Room must last for 0.3 s: an item that has just been opened is still reading its rows."""
 
 
-class ItemRunner:
-    """Does a step's items in this process: one after another, or several at a time in a session."""
+SetAside = Callable[[Any, Exception], None]
+"""Told of an item and what it raised; raises that again where no other item shall be done."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._do = work, work.__call__
+
+class ItemRunner:
+    """Does a step's items in this process: one after another, or several at a time in a session.
+
+    Args:
+        set_aside: what becomes of an item that raises; without it, it ends everything.
+    """
+
+    def __init__(self, work: Work, set_aside: SetAside | None = None) -> None:
+        self._work, self._do, self._set_aside = work, work.__call__, set_aside
         self._open: list[Future[int]] = []
         self._session: Session | None = None
         if isinstance(work, SessionWork):
@@ -149,8 +157,13 @@ class ItemRunner:
 
     def _run(self, item: Any) -> int:
         """Do one item unless it is done."""
-        if read_record(self._work.output(item)) is None:
-            self._do(item)
+        try:
+            if read_record(self._work.output(item)) is None:
+                self._do(item)
+        except Exception as error:
+            if self._set_aside is None:
+                raise
+            self._set_aside(item, error)
         return self._work.rows(item)
 
 

@@ -24,9 +24,11 @@ from pipelines import join, progress
 from pipelines.candidates import SignalUnit
 from pipelines.caption_counts import CaptionAnswers
 from pipelines.commit import Output, Written, commit_table, make_key
+from pipelines.dead_letters import INTERNAL_ERROR
 from pipelines.ledger import DUPLICATE_PAIR, OK
 from pipelines.recipe_sections import SelectSection
 from pipelines.refused import Refused
+from pipelines.score_faults import find_faulty
 from pipelines.web.lists import Lists, load_lists
 from tokens.manifest import KEPT, read_table
 
@@ -162,9 +164,11 @@ class JudgeUnit:
         listing = ("url", "url_final", "sha256") if self.section.optout_lists else ()
         pairs = read_table(self.pairs_folder, item.pairs, ("outcome", *listing))
         signals = self._read_signals(item, pairs)
+        faulty = pa.array(find_faulty(self.signals_folder, item.signals))
+        faulty = pc.and_(faulty, pc.equal(pairs["outcome"].combine_chunks(), OK))
         judged = apply_rules(
             signals,
-            pairs["outcome"],
+            pc.if_else(faulty, INTERNAL_ERROR, pairs["outcome"].combine_chunks()),
             self.section.rules,
             self._find_earlier(item, pairs),
         )

@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from pipelines.dead_letters import INTERNAL_ERROR, describe_fault
 from pipelines.ledger import OK
 from pipelines.refused import BlockedAddress, ContactRequired, Refused
 from pipelines.web.answers import Answer
@@ -94,9 +95,11 @@ class GuardedSession:
             if self._contact_missing:
                 raise ContactRequired from error
             reason = reason_of(error)
-            if reason == "internal_error":
-                logger.warning("internal_error: %s", url, exc_info=error)
-            answer = Answer(reason, url, reached=not never_connected(error))
+            fault = None
+            if reason == INTERNAL_ERROR:
+                logger.warning("%s: %s", reason, url, exc_info=error)
+                fault = describe_fault(error)
+            answer = Answer(reason, url, reached=not never_connected(error), signal=fault)
         answer.seconds = self._now() - started
         return answer
 

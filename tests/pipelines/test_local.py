@@ -12,6 +12,7 @@ import pytest
 from pipelines import progress
 from pipelines import worker as worker_process
 from pipelines.commit import Output, Written, commit_file
+from pipelines.dead_letters import MAX_SET_ASIDE
 from pipelines.refused import ContactRequired
 
 
@@ -62,12 +63,12 @@ def answers(worker: Connection, folder: Path, *words: str) -> list[tuple[str, ob
 
 
 def test_rows_are_told_as_they_end_and_then_the_share(worker: Connection, tmp_path: Path) -> None:
-    assert answers(worker, tmp_path, "one", "three") == [("rows", 3), ("rows", 5), ("done", None)]
+    assert answers(worker, tmp_path, "one", "three") == [("rows", 3), ("rows", 5), ("done", [])]
 
 
 def test_an_item_that_is_done_is_not_done_again(worker: Connection, tmp_path: Path) -> None:
     answers(worker, tmp_path, "one")
-    assert answers(worker, tmp_path, "one", "two") == [("rows", 3), ("done", None)]
+    assert answers(worker, tmp_path, "one", "two") == [("rows", 3), ("done", [])]
 
 
 def test_a_missing_contact_is_the_users_to_mend(worker: Connection, tmp_path: Path) -> None:
@@ -76,6 +77,15 @@ def test_a_missing_contact_is_the_users_to_mend(worker: Connection, tmp_path: Pa
     assert "--contact is missing" in str(said[1])
 
 
-def test_any_other_exception_fails_the_build_by_name(worker: Connection, tmp_path: Path) -> None:
-    (said,) = answers(worker, tmp_path, "broken")
+def test_an_item_that_raises_is_set_aside_and_the_others_are_done(
+    worker: Connection, tmp_path: Path
+) -> None:
+    said = answers(worker, tmp_path, "broken", "three")
+    assert said == [("rows", 5), ("done", [("broken", "ValueError: the word is broken")])]
+
+
+def test_what_befalls_one_item_after_another_fails_the_build_by_name(
+    worker: Connection, tmp_path: Path
+) -> None:
+    (said,) = answers(worker, tmp_path, *["broken"] * (MAX_SET_ASIDE + 1))
     assert said == ("failed", "ValueError: the word is broken")
