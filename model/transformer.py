@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import Attend, Kind, layer_kinds
+from model.branch import Branch
 from model.config import HEAD_WIDTH, Network
 from model.heads import token_losses
 from model.stream import StreamSizes
@@ -65,6 +66,7 @@ class Block(nn.Module):
         self.feed_forward_in = nn.Linear(width, 4 * width)
         self.feed_forward_out = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(network.dropout)
+        self.attention_branch = self.feed_forward_branch = Branch()  # precision.py sets others
 
     def forward(self, x_BLD: Tensor, attend: Attend) -> Tensor:
         return self.finish(x_BLD, attend(*self.project(x_BLD)))
@@ -72,7 +74,8 @@ class Block(nn.Module):
     def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of the positions, each B, H, L, K."""
         batch, length, _ = x_BLD.shape
-        qkv = self.query_key_value(self.attention_norm(x_BLD))
+        branch = self.attention_branch
+        qkv = branch.linear(self.query_key_value, self.attention_norm(branch.enter(x_BLD)))
         qkv = qkv.view(batch, length, 3, self.num_heads, HEAD_WIDTH)
         q_BHLK, k_BHLK, v_BHLK = qkv.permute(2, 0, 3, 1, 4)
         return q_BHLK, k_BHLK, v_BHLK
@@ -80,10 +83,14 @@ class Block(nn.Module):
     def finish(self, x_BLD: Tensor, out_BHLK: Tensor) -> Tensor:
         """The rest of the block, given what each head of a position has attended to."""
         joined_BLD = out_BHLK.transpose(1, 2).reshape(x_BLD.shape)
-        x_BLD = x_BLD + self.dropout(self.attention_out(joined_BLD))
-        hidden = gelu(self.feed_forward_in(self.feed_forward_norm(x_BLD)))
-        x_BLD = x_BLD + self.dropout(self.feed_forward_out(hidden))
-        return x_BLD
+        branch = self.attention_branch
+        attended_BLD = branch.linear(self.attention_out, joined_BLD)
+        x_BLD = x_BLD + branch.leave(self.dropout(attended_BLD))
+        branch = self.feed_forward_branch
+        normed_BLD = self.feed_forward_norm(branch.enter(x_BLD))
+        hidden = gelu(branch.linear(self.feed_forward_in, normed_BLD))
+        fed_BLD = branch.linear(self.feed_forward_out, hidden)
+        return x_BLD + branch.leave(self.dropout(fed_BLD))
 
 
 class Transformer(nn.Module):

@@ -183,7 +183,8 @@ def make_update(run: Run, distribution: Distribution) -> Update:
     model.initialise(run.loop.seed)
     model.to(distribution.device).train()
     shared = spread(model, run.execution, distribution.world)
-    precision = make_precision(run.execution.precision, model)
+    parts = run.loop.batch_size // distribution.world.size // run.loop.micro_batch_size
+    precision = make_precision(run.execution.precision, model, max(1, parts))
     update = Update(run, model, shared, precision, distribution)
     update.rehearse()
     return update
