@@ -27,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--schedule", choices=("cosine", "plateau"), help="default: the preset's")
     add("--max_gradient_norm", type=float, help="gradients are clipped at it; default: 4")
     add("--adam_dtype", choices=("fp32", "bf16"), help="of the moments; default: fp32")
+    add("--attention", choices=("paper", "full"), help="masks by layer, or dense; default: paper")
+    add("--head", choices=("split", "joint"), help="of the two vocabularies; default: split")
     add("--dropout", type=float, help="in [0, 1); default: the preset's")
     add("--caption_dropout", type=float, help="share of captions left empty, for guidance")
     add("--seed", type=int, default=0, help="of weights, order and dropout")
@@ -62,7 +64,7 @@ def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "
     if steps is None and args.minutes is None:
         steps = preset.steps
     return Run(
-        network=replace(preset.network, **_given(args, "dropout")),
+        network=replace(preset.network, **_given(args, "attention", "head", "dropout")),
         layout=corpus.layout,
         optim=replace(
             preset.optim,

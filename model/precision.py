@@ -2,7 +2,7 @@
 
     fp32            everything in fp32
     bf16            matrices and attention in bf16, the identity path and all weights in fp32
-    fp16            the same in fp16, with one scale for all gradients, as torch's GradScaler has it:
+    fp16            the same in fp16, with one scale for all gradients, like torch's GradScaler:
                     there to be compared with
     fp16_resblock   the paper's: matrices and attention of a residual branch in fp16, its gradients
                     under a scale of its own (model/branch.py, model/gradient_scale.py)
