@@ -39,7 +39,15 @@ from tokens.sequence import SequenceLayout, code_dtype
 from tokens.shards import PROVENANCE, shard_schema
 from tokens.text import TextTokenizer
 
-PACKAGES = ("numpy", "opencv-python-headless", "pyarrow", "tokenizers", "torch", "xxhash")
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "pyarrow",
+    "tiktoken",
+    "tokenizers",
+    "torch",
+    "xxhash",
+)
 
 
 @dataclass(frozen=True, slots=True)

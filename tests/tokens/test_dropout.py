@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from tokens.bundled import TEXT_FILE, locate
-from tokens.draw import keyed_generator
+from tokens.draw import keyed_generator, rekey
 from tokens.dropout import Skips, merge_with_skips
 from tokens.text import PIECE, load_text_tokenizer
 from tokens.vocabulary import Vocabulary
@@ -141,6 +141,18 @@ def test_the_papers_rate_lengthens_captions_a_little() -> None:
     plain = len(TOKENIZER.encode([CAPTION]).ids)
     dropped = len(TOKENIZER.encode([CAPTION] * 500, dropout=0.1, keys=keys).ids) / 500
     assert 1.05 * plain < dropped < 1.25 * plain
+
+
+@given(st.binary(), st.binary(), st.integers(0, 1 << 40))
+def test_a_generator_that_was_rekeyed_draws_as_a_new_one(old: bytes, key: bytes, seed: int) -> None:
+    generator = keyed_generator(old, "bpe_dropout", seed)
+    generator.integers(0, 9, 5, dtype=np.uint32)  # leaves half a draw behind
+    rekey(generator, key, "bpe_dropout", seed)
+    new = keyed_generator(key, "bpe_dropout", seed)
+    assert generator.integers(0, 99, 5, dtype=np.uint32).tolist() == (
+        new.integers(0, 99, 5, dtype=np.uint32).tolist()
+    )
+    assert generator.random(130).tolist() == new.random(130).tolist()
 
 
 def test_draws_are_taken_one_after_the_other_and_never_twice() -> None:

@@ -158,9 +158,10 @@ def test_a_caption_gets_the_same_ids_in_any_company(texts: list[str], dropout: f
 
 def test_a_full_memory_of_runs_changes_no_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{word} {word}" for word in ("meadow", "lighthouse", "quetzal", "zzyzx")]
-    monkeypatch.setattr("tokens.text.MAX_KNOWN_PIECES", 257)
-    forgetful = load_text_tokenizer("bundled")
-    assert split(forgetful.encode(texts)) == split(TOKENIZER.encode(texts))
+    keys = [key_of(text) for text in texts]
+    monkeypatch.setattr("tokens.text.MAX_KNOWN_PIECES", 1)
+    forgetful = load_text_tokenizer("bundled").encode(texts, dropout=0.1, keys=keys)
+    assert split(forgetful) == split(TOKENIZER.encode(texts, dropout=0.1, keys=keys))
 
 
 def test_no_captions_give_empty_arrays() -> None:
@@ -299,6 +300,24 @@ def test_another_programs_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text('{"model": {}}')
     with pytest.raises(ValueError, match=r"other\.json is not a text vocabulary of pairmill"):
+        load_text_tokenizer(str(path))
+
+
+def test_a_file_that_is_not_the_packages_own_is_not_taken_for_bundled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "text.json"
+    path.write_bytes(Vocabulary((("a", "b"),)).to_json())
+    monkeypatch.setattr("tokens.text.locate", lambda *names: str(path))
+    with pytest.raises(ValueError, match=r"text\.json is not the vocabulary of this package"):
+        load_text_tokenizer("bundled")
+
+
+def test_a_huge_file_is_refused_and_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(ValueError, match=r"huge\.json is not .* larger than 16 MiB"):
         load_text_tokenizer(str(path))
 
 

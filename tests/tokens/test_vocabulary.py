@@ -6,7 +6,13 @@ import pytest
 from tokenizers import Tokenizer
 
 import tokens.vocabulary
-from tokens.vocabulary import NUM_BYTES, Vocabulary, byte_characters
+from tokens.vocabulary import (
+    MAX_FILE_BYTES,
+    MAX_VOCAB_SIZE,
+    NUM_BYTES,
+    Vocabulary,
+    byte_characters,
+)
 
 SMALL = Vocabulary((("a", "b"), ("ab", "c"), ("c", "c")))
 
@@ -92,6 +98,30 @@ def changed(**changes: Any) -> bytes:
 def test_refuses_a_file_that_we_did_not_write(data: bytes) -> None:
     with pytest.raises(ValueError, match="here is not a text vocabulary of pairmill"):
         Vocabulary.from_json(data, "here")
+
+
+@pytest.mark.parametrize(
+    ("merges", "message"),
+    [
+        pytest.param(5, "'int' object is not iterable", id="a number"),
+        pytest.param([["a", "b"], "ab"], "merge 1 is ab, not a pair of texts", id="no pair"),
+        pytest.param([["a", "b", "c"]], "merge 0 is .*, not a pair of texts", id="a triple"),
+        pytest.param([["a", "b"], ["a", 1]], "merge 1 is .*, not a pair", id="a number in a pair"),
+        pytest.param(
+            [["a", "b"], ["x", "yz"]], "merge 1, 'x' . 'yz', joins a token", id="unknown part"
+        ),
+    ],
+)
+def test_names_the_merge_that_is_wrong(merges: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"here is not a text vocabulary of pairmill .{message}"):
+        Vocabulary.from_json(changed(model={"merges": merges}), "here")
+
+
+def test_the_largest_vocabulary_has_room_in_the_size_limit() -> None:
+    letters = [["a" * 63, "b"]] * (MAX_VOCAB_SIZE - NUM_BYTES)
+    entry = json.dumps({"a" * 63 + "b": 65_535}, separators=(",", ":"))
+    merges = json.dumps(letters, separators=(",", ":"))
+    assert len(merges) + len(letters) * len(entry) + 4_096 < MAX_FILE_BYTES
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

@@ -4,8 +4,9 @@ A caption is lower-cased; only runs of the letters a-z are merged; every other b
 UTF-8 form (digits, punctuation, spaces, other scripts) is an id of its own. So nothing is
 unknown, and the ids of any caption give back its lower-cased form.
 
-A run's ids depend on the run alone, so they are looked up: Hugging Face `tokenizers` sees
-each distinct run once.
+Hugging Face `tokenizers` reads the vocabulary's file and gives the same ids. Without dropout
+tiktoken's core does the merging (`tokens.plain_bpe`), eleven times as fast; with dropout we do,
+because neither has a seed for each caption (`tokens.dropout`).
 """
 
 import hashlib
@@ -13,23 +14,24 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import fsspec
 import numpy as np
 from tokenizers import Tokenizer
 
-from tokens.bundled import BUNDLED, TEXT_FILE, locate
-from tokens.draw import keyed_generator
+from tokens.bundled import BUNDLED, TEXT_FILE, TEXT_SHA256, locate
+from tokens.draw import keyed_generator, rekey
 from tokens.dropout import Skips, merge_with_skips
-from tokens.vocabulary import MAX_RUN_LETTERS, NUM_BYTES, Vocabulary
+from tokens.plain_bpe import PlainBpe, make_offsets, reachable_ranks, take_ranges
+from tokens.vocabulary import MAX_FILE_BYTES, MAX_RUN_LETTERS, NUM_BYTES, Vocabulary
 
 MAX_TOKENS = 256
 """The caption's share of the sequence (Ramesh et al. 2021, section 2.2)."""
 MAX_KNOWN_PIECES = 1 << 17
 """Distinct runs whose ids are remembered: about 25 MB."""
 
-PIECE = re.compile(rb"[a-z]{1,%d}|[^a-z]" % MAX_RUN_LETTERS)
+PIECES = f"[a-z]{{1,{MAX_RUN_LETTERS}}}|[^a-z]+"
+PIECE = re.compile(PIECES.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class TextTokenizer:
         self._token_bytes = vocabulary.token_bytes()
         self._merged_ids = vocabulary.merged_ids()
         self._longest = min(MAX_RUN_LETTERS, max(map(len, self._token_bytes)))
-        self._piece_ids = _PieceIds(Tokenizer.from_str(file.decode()).model)
+        self._plain = PlainBpe(_ranks(file, self._token_bytes), PIECES)
+        self._piece_ids = _PieceIds(self._plain)
 
     def encode(
         self,
@@ -94,19 +97,21 @@ class TextTokenizer:
             raise ValueError(f"max_tokens is {max_tokens}; a caption needs room for at least 1")
         if not 0.0 <= dropout <= 1.0:
             raise ValueError(f"dropout is {dropout}; it is a probability, from 0 to 1")
-        texts = [self._utf8(caption, max_tokens) for caption in captions]
+        texts = [self._lowered(caption, max_tokens) for caption in captions]
         if dropout == 0.0:
-            return _cut([self._encode_plainly(text) for text in texts], max_tokens)
+            return _cut(*self._plain.encode(texts), max_tokens)
         if keys is None or len(keys) != len(captions):
             raise ValueError(
                 f"dropout needs one key per caption: {len(captions)} captions, "
                 f"{0 if keys is None else len(keys)} keys"
             )
-        rows = []
+        rows, generator = [], keyed_generator(b"", "bpe_dropout", seed)
         for text, key in zip(texts, keys, strict=True):
-            skips = Skips(keyed_generator(key, "bpe_dropout", seed), dropout)
-            rows.append(self._encode_with_skips(text, skips))
-        return _cut(rows, max_tokens)
+            rekey(generator, key, "bpe_dropout", seed)
+            rows.append(self._encode_with_skips(text.encode(), Skips(generator, dropout)))
+        ids = np.frombuffer(b"".join(rows), "<u2").astype(np.uint16)
+        lengths = np.array([len(row) // 2 for row in rows], np.int64)
+        return _cut(ids, make_offsets(lengths), max_tokens)
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of one caption's ids; a character that lost bytes to the cut shows as U+FFFD."""
@@ -118,17 +123,13 @@ class TextTokenizer:
             )
         return b"".join(self._token_bytes[index] for index in ids).decode(errors="replace")
 
-    def _utf8(self, caption: str, max_tokens: int) -> bytes:
-        """The caption's lower-cased bytes, up to the last that can matter to `max_tokens` ids."""
-        try:
-            text = caption.lower().encode()
-        except UnicodeEncodeError:  # a surrogate
-            text = lower_cased(caption).encode()
-        # No id stands for more than `_longest` bytes, and the last id's run must be whole.
+    def _lowered(self, caption: str, max_tokens: int) -> str:
+        """The caption in lower case, up to the last letter that can matter to `max_tokens` ids."""
+        text = caption.lower()
+        if not text.isascii():
+            text = lower_cased(caption)
+        # No id stands for more than `_longest` letters, and the last id's run must be whole.
         return text[: self._longest * max_tokens + MAX_RUN_LETTERS]
-
-    def _encode_plainly(self, text: bytes) -> bytes:
-        return b"".join(map(self._piece_ids.__getitem__, PIECE.findall(text)))
 
     def _encode_with_skips(self, text: bytes, skips: Skips) -> bytes:
         rows = []
@@ -150,31 +151,47 @@ def load_text_tokenizer(path: str) -> TextTokenizer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no vocabulary of ours.
+        ValueError: the file is no vocabulary of ours, or not the one that "bundled" means.
     """
     filesystem, name = fsspec.url_to_fs(locate(path, TEXT_FILE))
     try:
-        data: bytes = filesystem.cat_file(name)
+        with filesystem.open(name, "rb") as file:
+            data: bytes = file.read(MAX_FILE_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError):
         raise FileNotFoundError(
             f"text tokenizer {path} is not there: make one with tokenize/train_text.py, "
             f"or pass --text_tokenizer {BUNDLED}"
         ) from None
+    if path == BUNDLED and hashlib.sha256(data).hexdigest() != TEXT_SHA256:
+        raise ValueError(f"{name} is not the vocabulary of this package; install pairmill again")
     return TextTokenizer(Vocabulary.from_json(data, path))
 
 
+def _ranks(file: bytes, token_bytes: Sequence[bytes]) -> dict[bytes, int]:
+    """What `PlainBpe` may merge, by the word of `tokenizers`."""
+    model = Tokenizer.from_str(file.decode()).model
+
+    def reference(token: bytes) -> list[int]:
+        return [part.id for part in model.tokenize(token.decode())]
+
+    merged = reachable_ranks(token_bytes[NUM_BYTES:], reference, first=NUM_BYTES)
+    return {bytes((byte,)): byte for byte in range(NUM_BYTES)} | merged
+
+
 class _PieceIds(dict[bytes, bytes]):
-    """The plain ids of each run met so far, and of every byte, packed as little-endian uint16.
+    """The plain ids of each run met so far, packed as little-endian uint16: for dropout.
 
     When it is full it stays as it is: later runs are encoded each time.
     """
 
-    def __init__(self, model: Any) -> None:
-        super().__init__((bytes((byte,)), _packed([byte])) for byte in range(NUM_BYTES))
-        self._model = model
+    def __init__(self, plain: PlainBpe) -> None:
+        super().__init__()
+        self._plain = plain
 
     def __missing__(self, piece: bytes) -> bytes:
-        ids = _packed([token.id for token in self._model.tokenize(piece.decode())])
+        if not piece.isalpha():  # ids of other bytes are the bytes themselves
+            return _packed(piece)
+        ids = self._plain.encode_piece(piece.decode()).astype("<u2").tobytes()
         if len(self) < MAX_KNOWN_PIECES:
             self[piece] = ids
         return ids
@@ -184,9 +201,11 @@ def _packed(ids: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(ids)}H", *ids)
 
 
-def _cut(rows: Sequence[bytes], max_tokens: int) -> TextTokens:
-    lengths = np.array([len(row) // 2 for row in rows], np.int64)
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.minimum(lengths, max_tokens), out=offsets[1:])
-    ids = np.frombuffer(b"".join(row[: 2 * max_tokens] for row in rows), "<u2")
-    return TextTokens(ids.astype(np.uint16), offsets, lengths > max_tokens)
+def _cut(ids: np.ndarray, offsets: np.ndarray, max_tokens: int) -> TextTokens:
+    lengths = np.diff(offsets)
+    truncated = lengths > max_tokens
+    if truncated.any():
+        lengths = np.minimum(lengths, max_tokens)
+        ids = take_ranges(ids, offsets[:-1], lengths)
+        offsets = make_offsets(lengths)
+    return TextTokens(ids, offsets, truncated)

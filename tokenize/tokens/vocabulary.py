@@ -16,6 +16,8 @@ MAX_VOCAB_SIZE = 1 << 16
 """Ids are stored as uint16."""
 MAX_RUN_LETTERS = 64
 """A longer run of a-z is cut every so many letters: no word is, and each run's cost is bounded."""
+MAX_FILE_BYTES = 1 << 24
+"""No more of a file is read: 65,280 merges of 64 letters each take 13 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class Vocabulary:
                 f"at most {MAX_VOCAB_SIZE}"
             )
         known = {chr(letter) for letter in range(ord("a"), ord("z") + 1)}
-        for left, right in self.merges:
+        for number, (left, right) in enumerate(self.merges):
+            merge = f"merge {number}, {left!r} + {right!r},"
             if left not in known or right not in known:
-                raise ValueError(f"merge {left!r} + {right!r} joins a token that is not known yet")
+                raise ValueError(f"{merge} joins a token that is not known yet")
             if left + right in known:
-                raise ValueError(f"merge {left!r} + {right!r} makes a token that is known already")
+                raise ValueError(f"{merge} makes a token that is known already")
             known.add(left + right)
 
     @property
@@ -65,11 +68,17 @@ class Vocabulary:
         """Read a vocabulary's file.
 
         Raises:
-            ValueError: naming `origin`: the bytes are not what `to_json` writes.
+            ValueError: naming `origin` and what is wrong there: the bytes are not what
+                `to_json` writes, or more than `MAX_FILE_BYTES`.
         """
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(
+                f"{origin} is not a text vocabulary of pairmill: it is larger than "
+                f"{MAX_FILE_BYTES >> 20} MiB"
+            )
         try:
             merges = json.loads(data)["model"]["merges"]
-            vocabulary = cls(tuple((left, right) for left, right in merges))
+            vocabulary = cls(tuple(_read_merge(*entry) for entry in enumerate(merges)))
         except (ValueError, KeyError, TypeError, RecursionError) as err:
             raise ValueError(f"{origin} is not a text vocabulary of pairmill ({err})") from err
         if vocabulary.to_json() != data:
@@ -127,6 +136,12 @@ class Vocabulary:
     def _token_ids(self) -> dict[str, int]:
         tokens = [*byte_characters(), *(left + right for left, right in self.merges)]
         return {token: index for index, token in enumerate(tokens)}
+
+
+def _read_merge(number: int, entry: Any) -> tuple[str, str]:
+    if not (isinstance(entry, list) and len(entry) == 2 and all(type(t) is str for t in entry)):
+        raise ValueError(f"merge {number} is {str(entry)[:40]}, not a pair of texts")
+    return entry[0], entry[1]
 
 
 def byte_characters() -> Sequence[str]:
