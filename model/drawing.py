@@ -8,7 +8,7 @@ a red flower      a house
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ PICTURES_ACROSS = 8
 """A sheet is about this many pictures wide."""
 MIN_SIDE_PX = 128
 """Smaller pictures are enlarged by a whole factor."""
-GAP_PX, MARGIN_PX, FONT_PX, NOTE_FONT_PX, MAX_LINES = 6, 24, 15, 12, 2
+GAP_PX, MARGIN_PX, MAX_LINES = 6, 24, 2
+FONT_PX, NOTE_FONT_PX = 16, 14
+"""Sizes at which Pillow's own font keeps its words apart."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -48,25 +50,35 @@ class Measures:
     """Strips in one line of the sheet."""
     caption_top: int
     """From a strip's top to its caption."""
+    lines: int
+    """Of the longest caption."""
 
     @classmethod
     def of(cls, strips: Sequence[Strip]) -> "Measures":
         height, width, _ = strips[0].pictures[0].shape
         factor = -(-MIN_SIDE_PX // min(height, width))
         num = max(len(strip.pictures) for strip in strips)
-        note_px = round(1.5 * NOTE_FONT_PX) if any(strip.notes for strip in strips) else 0
+        note_px = round(1.3 * NOTE_FONT_PX) if any(strip.notes for strip in strips) else 0
         across = min(len(strips), max(1, PICTURES_ACROSS // num))
-        return cls(width * factor, height * factor, num, across, height * factor + GAP_PX + note_px)
+        enlarged = width * factor, height * factor
+        bare = cls(*enlarged, num, across, enlarged[1] + GAP_PX + note_px, lines=1)
+        lines = max(len(wrap(strip.caption, load_font(), bare.text_width)) for strip in strips)
+        return replace(bare, lines=lines)
+
+    @property
+    def text_width(self) -> int:
+        """Of a strip's pictures, and so of its caption."""
+        return self.num * (self.width + GAP_PX) - GAP_PX
 
     @property
     def strip_width(self) -> int:
         """With the margin at its right."""
-        return self.num * (self.width + GAP_PX) - GAP_PX + MARGIN_PX
+        return self.text_width + MARGIN_PX
 
     @property
     def strip_height(self) -> int:
         """With the margin below it."""
-        return self.caption_top + MAX_LINES * line_px() + MARGIN_PX // 2
+        return self.caption_top + self.lines * line_px() + MARGIN_PX
 
 
 def line_px() -> int:
@@ -74,13 +86,17 @@ def line_px() -> int:
     return round(FONT_PX * 1.3)
 
 
+def load_font(size_px: int = FONT_PX) -> Font:
+    return ImageFont.load_default(size_px)
+
+
 def draw_sheet(strips: Sequence[Strip]) -> Image.Image:
     """One sheet of all strips, in reading order."""
     measures = Measures.of(strips)
-    lines = -(-len(strips) // measures.across)
+    rows = -(-len(strips) // measures.across)
     size = (
         MARGIN_PX + measures.across * measures.strip_width,
-        MARGIN_PX + lines * measures.strip_height,
+        MARGIN_PX + rows * measures.strip_height,
     )
     sheet = Image.new("RGB", size, PAPER)
     for i, strip in enumerate(strips):
@@ -98,12 +114,11 @@ def _draw_strip(sheet: Image.Image, strip: Strip, left: int, top: int, measures:
         sheet.paste(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST), (x, top))
         pen.rectangle((x - 1, top - 1, x + size[0], top + size[1]), outline=EDGE)
         if strip.notes:
-            note_font = ImageFont.load_default(NOTE_FONT_PX)
-            pen.text((x, top + size[1] + 3), strip.notes[j], fill=PALE_INK, font=note_font)
-    font = ImageFont.load_default(FONT_PX)
-    for j, text in enumerate(wrap(strip.caption, font, measures.strip_width - MARGIN_PX)):
+            place = (x, top + size[1] + 3)
+            pen.text(place, strip.notes[j], fill=PALE_INK, font=load_font(NOTE_FONT_PX))
+    for j, text in enumerate(wrap(strip.caption, load_font(), measures.text_width)):
         place = (left, top + measures.caption_top + j * line_px())
-        pen.text(place, text, fill=INK, font=font)
+        pen.text(place, text, fill=INK, font=load_font())
 
 
 def wrap(text: str, font: Font, width_px: int) -> list[str]:
