@@ -63,14 +63,19 @@ def draw_rows(rows: int = ROWS) -> dict[str, list[Any]]:
     }
 
 
-def write_source(folder: Path, columns: dict[str, list[Any]] | None = None) -> Path:
+def write_source(folder: Path, columns: dict[str, Any] | None = None) -> Path:
     """A table that holds its pictures, and the recipe beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "small.toml").write_text(RECIPE)
     columns = draw_rows() if columns is None else columns
     types = {"url": pa.string(), "caption": pa.string(), "image": pa.binary()}
-    arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
-    pq.write_table(pa.table(arrays), folder / "pictures.parquet")
+    table = pa.table(
+        {
+            name: values if isinstance(values, pa.Array) else pa.array(values, types.get(name))
+            for name, values in columns.items()
+        }
+    )
+    pq.write_table(table, folder / "pictures.parquet")
     return folder / "pictures.parquet"
 
 
