@@ -72,12 +72,16 @@ class Saver:
         """What this rank has to write, in memory of its own; replicas share the work."""
         rank, size = self.distribution.world.rank, self.distribution.world.size
         copied: dict[str, dict[str, Piece]] = {}
+        loads: dict[int, list[int]] = {}
         for table, values in tensors.items():
             copied[table] = {}
-            for i, (name, tensor) in enumerate(values.items()):
+            for name, tensor in values.items():
                 replica, replicas = replica_of(tensor, rank, size)
+                load = loads.setdefault(replicas, [0] * replicas)
+                writer = load.index(min(load))
+                load[writer] += tensor.nbytes
                 piece = piece_of(tensor)
-                if i % replicas == replica and (piece.is_whole or piece.value.numel()):
+                if writer == replica and (piece.is_whole or piece.value.numel()):
                     value = piece.value.to("cpu", copy=True)
                     copied[table][name] = Piece(value, piece.start, piece.shape)
         return copied
