@@ -3,6 +3,7 @@
 All threads are daemons: one that a dead file system holds for ever does not hold the program.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -108,6 +109,8 @@ class Background(Generic[Item]):
     def close(self) -> None:
         """Stop; a thread that hangs is left behind."""
         self._stopped.set()
+        with contextlib.suppress(queue.Empty):
+            self._queue.get_nowait()  # room for what the thread is about to put: it goes on at once
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self, items: Iterator[Item]) -> None:

@@ -102,7 +102,9 @@ def open_shard(
     except FileNotFoundError:
         raise
     except (pa.ArrowInvalid, OSError) as err:
-        raise ValueError(f"{name} is not a readable Parquet file ({err})") from err
+        raise ValueError(
+            f"{name} is not a readable Parquet file ({err}); build the tokens again"
+        ) from err
     expected = shard_schema(layout, view)
     for field in expected:
         index = file.schema_arrow.get_field_index(field.name)
