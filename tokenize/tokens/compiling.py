@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 OPTIONS = {
     "freezing": True,
@@ -24,6 +26,8 @@ OPTIONS = {
 
 def compile_frozen(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The same function of a tensor of one shape, made of C++; call it without gradients."""
+    # torch.fx draws a bar; tqdm's own lock is one between processes, and outlives one that is ended
+    tqdm.set_lock(threading.RLock())
     return torch.compile(function, dynamic=False, fullgraph=True, options=OPTIONS)  # type: ignore[arg-type]  # any option's value
 
 
