@@ -3,10 +3,11 @@
     python benchmarks/start_up.py [--rounds 5]
 
 Runs `pipelines.build --until fetch` on two processes with eight small pictures from nginx on
-loopback, and beside each round a bare `import apache_beam` in a process of its own. The rest is the
-build less as many bare imports as there are processes that import Beam, which a run before the
-rounds counts (PYTHONPROFILEIMPORTTIME) and which leaves everybody's bytecode, as an installation by
-pip does: where Python must compile Beam anew each time, its import costs three times as much.
+loopback, and beside each round two processes that import Beam and nothing else: as everybody does
+(`import apache_beam`), and as the process that workers are forked from does (`pipelines.bare_beam`).
+The rest is the build less as many of the latter as there are processes that import Beam, which a
+run before the rounds counts (PYTHONPROFILEIMPORTTIME) and which leaves everybody's bytecode, as an
+installation by pip does: where Python must compile Beam anew, its import costs three times as much.
 Everything is counted that the build set to work, what
 outlives its parent as well. Medians; machines are noisy, so compare within one run only.
 """
@@ -19,12 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetching.pictures import make_pictures
-from fetching.programs import Task, Usage, keep_bytecode, run_counted, run_program
+from fetching.programs import BENCHMARKS, Task, Usage, keep_bytecode, run_counted, run_program
 from fetching.server import Server, run_nginx
+
+from pipelines.fork_server import NO_THREADS
 
 FEW = 8
 PROGRAM = "pairmill http"
-IMPORT = [sys.executable, "-c", "import apache_beam"]
+IMPORT = "import apache_beam"
+OURS = "import pipelines.bare_beam"
 
 
 def main() -> int:
@@ -37,14 +41,15 @@ def main() -> int:
         with run_nginx(pictures, Path(work) / "nginx") as server:
             run = Start(Path(work), server)
             imports = run.count_imports()
-            pairs = [(run.import_beam(), run.build()) for _ in range(rounds)]
-    beam_s = statistics.median(bare.cpu_s for bare, _ in pairs)
-    whole_s = statistics.median(whole.cpu_s for _, whole in pairs)
-    rest_s = statistics.median(whole.cpu_s - imports * bare.cpu_s for bare, whole in pairs)
-    wall_s = statistics.median(whole.wall_s for _, whole in pairs)
+            beams = [(run.python(IMPORT), run.python(OURS), run.build()) for _ in range(rounds)]
+    plain_s, ours_s, whole_s = (
+        statistics.median(used.cpu_s for used in column) for column in zip(*beams, strict=True)
+    )
+    rest_s = statistics.median(whole.cpu_s - imports * ours.cpu_s for _, ours, whole in beams)
+    wall_s = statistics.median(whole.wall_s for _, _, whole in beams)
     print(f"a build of {FEW} pictures, 2 processes, medians of {rounds} (CPU seconds)")
     print(f"  whole {whole_s:.2f} ({wall_s:.2f} on the clock)")
-    print(f"  Beam's import {beam_s:.2f}, in {imports} processes")
+    print(f"  Beam's import {plain_s:.2f}; as we do it {ours_s:.2f}, in {imports} processes")
     print(f"  the rest {rest_s:.2f}")
     return 0
 
@@ -65,8 +70,9 @@ class Start:
             task = Task(Path(folder), self.server, FEW, 256)
             return run_program(PROGRAM, task, self.environment | more)
 
-    def import_beam(self) -> Usage:
-        return run_counted(IMPORT, self.work, self.environment)
+    def python(self, program: str) -> Usage:
+        path = {"PYTHONPATH": str(BENCHMARKS.parent), **NO_THREADS}
+        return run_counted([sys.executable, "-c", program], self.work, self.environment | path)
 
     def count_imports(self) -> int:
         """How many processes of a build import Beam."""

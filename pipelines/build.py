@@ -12,6 +12,7 @@ import gc
 from collections.abc import Sequence
 
 from pipelines.doors import run_door
+from pipelines.fork_server import NO_THREADS, environment
 from pipelines.options import check_beam_options, check_needs, make_parser
 
 
@@ -22,9 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_needs(args.runner, beam_options, [*args.input, args.output])
         # Imports take a good part of a second: what can be refused without them is refused first.
         gc.disable()  # for as long as little is made but what stays
-        from pipelines.corpus import settle
-        from pipelines.flow import choose_engine, run_build
-        from pipelines.without_pandas import spare_pandas
+        with environment(NO_THREADS):  # a driver multiplies nothing
+            from pipelines.corpus import settle
+            from pipelines.flow import choose_engine, run_build
+            from pipelines.without_pandas import spare_pandas
 
         gc.freeze()
         gc.enable()

@@ -32,12 +32,13 @@ def start() -> None:
     """Let the fork server begin its imports; does nothing where it runs already."""
     context.set_forkserver_preload([PRELOAD])
     resource_tracker.ensure_running()  # which ends with Ctrl-C let through again
-    with _environment(NO_THREADS), _interrupts_blocked():
+    with environment(NO_THREADS), _interrupts_blocked():
         forkserver.ensure_running()
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Variables for what is imported and started within the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

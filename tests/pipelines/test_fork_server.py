@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pipelines.fork_server import NO_THREADS, PRELOAD, _environment, _interrupts_blocked
+from pipelines.fork_server import NO_THREADS, PRELOAD, _interrupts_blocked, environment
 
 DESCRIBE = f"""
 import json, os, signal, sys
@@ -79,7 +79,7 @@ def test_ctrl_c_is_for_the_driver(described: dict[str, object]) -> None:
 def test_what_it_needs_of_the_environment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     monkeypatch.delenv("JE_ARROW_MALLOC_CONF", raising=False)
-    with _environment(NO_THREADS):
+    with environment(NO_THREADS):
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
     assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
     assert "JE_ARROW_MALLOC_CONF" not in os.environ
