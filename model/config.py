@@ -103,6 +103,9 @@ class Loop:
     """Sequences per forward and backward pass; gradients are summed over a batch."""
     seed: int = 0
     """Decides the initial weights, the order of the data and dropout."""
+    bpe_dropout: float | None = None
+    """Captions are tokenised anew in each epoch, a merge skipped with this probability (0.1 in
+    the paper, section 2.2, footnote 5). None: the ids as stored, a draw of it in each view."""
     log_every: int = 20
     checkpoint_every: int = 500
     eval_every: int = 500

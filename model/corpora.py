@@ -46,6 +46,10 @@ class Corpora:
         return join_batches(parts) if parts else None
 
 
+Data = TokenCorpus | Corpora
+"""What a run reads."""
+
+
 def open_corpora(
     folders: Sequence[str], weights: Sequence[float] | None = None, reading: Reading | None = None
 ) -> Corpora:

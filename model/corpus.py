@@ -1,7 +1,5 @@
 """A build's tokens folder, read through its manifest."""
 
-from typing import Protocol
-
 import numpy as np
 
 from model.batch import Batch, join_batches, text_dtype
@@ -29,6 +27,15 @@ class TokenCorpus:
         self.manifest: Manifest = read_manifest(folder)
         self.layout = SequenceLayout.from_details(self.manifest.details)
         self.num_views = int(self.manifest.details.get("views", 1))
+
+    @property
+    def members(self) -> tuple["TokenCorpus", ...]:
+        """As `Corpora` has them: a run of one corpus reads a mixture of one."""
+        return (self,)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        return (1.0,)
 
     def reader(self, *, captions: bool = False) -> ShardReader:
         return ShardReader(self.folder, self.manifest, self.layout, self.source, captions=captions)
@@ -83,14 +90,3 @@ class TokenCorpus:
                 )
                 parts.append(Batch(rows.pair_ids[inside], text[inside], rows.codes[inside]))
         return join_batches(parts)
-
-
-class Splits(Protocol):
-    """A corpus, or several read as one."""
-
-    def read_split(self, split: str, max_pairs: int, seed: int) -> Batch | None: ...
-
-
-def read_split(corpus: Splits, split: str, max_pairs: int, seed: int) -> Batch | None:
-    """At most `max_pairs` pairs of a split, drawn by `seed`; None where it is empty."""
-    return corpus.read_split(split, max_pairs, seed)

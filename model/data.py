@@ -20,8 +20,7 @@ import numpy as np
 
 from model import order
 from model.batch import Batch, empty_batch
-from model.corpora import Corpora
-from model.corpus import TokenCorpus
+from model.corpora import Data
 from model.mixing import Mixing
 from model.pair_stream import PairStream, Places
 from model.prefetch import Background
@@ -52,7 +51,7 @@ class TokenLoader:
 
     def __init__(
         self,
-        corpora: TokenCorpus | Corpora,
+        corpora: Data,
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -70,8 +69,6 @@ class TokenLoader:
         """
         if batch_size % world_size:
             raise ValueError(f"batch size {batch_size} does not divide among {world_size} ranks")
-        if isinstance(corpora, TokenCorpus):
-            corpora = Corpora((corpora,))
         self.corpora, self.batch_size, self.seed = corpora, batch_size, seed
         self.rank, self.world_size = rank, world_size
         self.mixing = Mixing(corpora.weights, seed)

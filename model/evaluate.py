@@ -1,8 +1,9 @@
-"""Measure a trained run: does the model read its captions?
+"""Measure a trained run: what its tokens cost, and does the model read its captions?
 
     python model/evaluate.py --run RUN [--data DIR/tokens] [--eval_pairs 512] [--seed 0]
 
-prints one line,
+prints a table of both splits (text and image nats and bits per token, the gap below, and how the
+pictures' codes are spread), and then one line,
 
     captions: train gap 0.123 [0.101, 0.145] held-out gap 0.045 [0.012, 0.078] nats per image
     token (shuffled minus true, 95 % over pairs)
@@ -12,14 +13,17 @@ another picture of the same split, drawn by seed. The gap of one pair is the dif
 means over its image tokens: zero, but for chance, where a model looks at no caption. Reported are
 the mean over pairs and its 95 % interval, mean +- 1.96 standard errors. The weights are the run's
 averaged ones with the lowest held-out loss; view 0 of each pair is read. With the tiny preset
-512 pairs of 64 + 256 tokens take about half a minute on two CPU cores, each split.
+512 pairs of 64 + 256 tokens take about half a minute on two CPU cores, each split. Pictures are
+measured by model/evaluate_pictures.py.
 """
 
 import argparse
+import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +32,14 @@ import torch
 from torch import Tensor
 
 from model.batch import Batch
-from model.corpus import TokenCorpus, read_split
+from model.corpora import Data, open_corpora
 from model.run_folder import RunFolder
+from model.token_metrics import SplitMetrics, measure_code_use, show_table
 from model.transformer import Transformer
 from tokens.draw import keyed_generator
 
+SPLITS = {"train": "train", "val": "held-out"}
+"""Splits, and how they are called in words."""
 NORMAL_95 = 1.96
 ROWS_AT_ONCE = 16
 
@@ -113,14 +120,41 @@ def _parts(batch: Batch, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def captions_line(model: Transformer, corpus: TokenCorpus, max_pairs: int, seed: int) -> str:
+def captions_line(model: Transformer, corpus: Data, max_pairs: int, seed: int) -> str:
     """Measure the gap on both splits and say it in one line."""
-    said = []
-    for split, name in (("train", "train"), ("val", "held-out")):
-        batch = read_split(corpus, split, max_pairs, seed)
-        gap = None if batch is None else measure_gap(model, batch, seed)
-        said.append(f"{name} gap {gap or 'not measured (fewer than 2 pairs)'}")
+    gaps: dict[str, Gap | None] = {}
+    for split in SPLITS:
+        batch = corpus.read_split(split, max_pairs, seed)
+        gaps[split] = None if batch is None else measure_gap(model, batch, seed)
+    return say_gaps(gaps)
+
+
+def say_gaps(gaps: Mapping[str, Gap | None]) -> str:
+    """One line about both splits."""
+    said = [
+        f"{name} gap {gaps.get(split) or 'not measured (fewer than 2 pairs)'}"
+        for split, name in SPLITS.items()
+    ]
     return f"captions: {' '.join(said)} nats per image token (shuffled minus true, 95 % over pairs)"
+
+
+def measure_split(
+    model: Transformer, corpus: Data, split: str, max_pairs: int, seed: int
+) -> tuple[SplitMetrics, Gap | None] | None:
+    """All that is measured of a split; None where it is empty."""
+    batch = corpus.read_split(split, max_pairs, seed)
+    if batch is None:
+        return None
+    losses, gap = measure_losses(model, batch), measure_gap(model, batch, seed)
+    metrics = SplitMetrics(
+        split=split,
+        pairs=len(batch),
+        text_nats=losses.text,
+        image_nats=losses.image,
+        gap_nats=None if gap is None else (gap.mean, gap.low, gap.high),
+        codes=measure_code_use(batch.image, model.layout.image_vocab_size),
+    )
+    return metrics, gap
 
 
 def default_device() -> torch.device:
@@ -130,7 +164,7 @@ def default_device() -> torch.device:
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="model/evaluate.py",
-        description="Measure whether a trained run reads its captions.",
+        description="Measure a trained run: losses, code use, and whether it reads its captions.",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -138,6 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="tokens folder; default: the one the run was trained on")
     parser.add_argument("--eval_pairs", type=int, default=512, help="most pairs per split")
     parser.add_argument("--seed", type=int, default=0, help="draws the pairs and their captions")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there, too")
     return parser
 
 
@@ -146,12 +181,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder = RunFolder(args.run)
         run, data = folder.read()
-        corpus = TokenCorpus(args.data or data.folder)
+        corpus = open_corpora([args.data] if args.data else folder.data_folders())
         if corpus.layout != run.layout:
-            raise ValueError(f"{corpus.folder} holds sequences of another layout than the run's")
+            raise ValueError(
+                f"{args.data or data.folder} holds sequences of another layout than the run's"
+            )
         model, step = folder.load_model(default_device())
         print(f"weights of step {step}")
-        print(captions_line(model, corpus, args.eval_pairs, args.seed))
+        found = {
+            split: measured
+            for split in SPLITS
+            if (measured := measure_split(model, corpus, split, args.eval_pairs, args.seed))
+        }
+        metrics = [one for one, _ in found.values()]
+        print(show_table(metrics))
+        print(say_gaps({split: gap for split, (_, gap) in found.items()}))
+        if args.json is not None:
+            document = {"step": step, "seed": args.seed} | {
+                one.split: one.to_document() for one in metrics
+            }
+            Path(args.json).write_text(json.dumps(document, indent=1) + "\n")
     except (ValueError, FileNotFoundError) as err:
         print(f"evaluate: {err}", file=sys.stderr)
         return 2

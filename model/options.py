@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from model.config import PAPER_RANKS, PRECISIONS, PRESETS, Execution, Loop, Run
-from model.corpus import TokenCorpus
+from model.corpora import Corpora, Data, open_corpora, parse_mix
+from model.ranges import Reading
+from model.recaption import Recaptioner
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -16,7 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", required=True, help="tokens folder of a build (DIR/tokens)")
+    add("--data", action="append", required=True, help="tokens folder; several are mixed")
+    add("--mix", help="weights of several --data, as 0.7,0.3; default: by their numbers of pairs")
     add("--out", required=True, help="folder of the run; made, or gone on with")
     add("--preset", choices=tuple(PRESETS), default="tiny", help="size of the network")
     add("--steps", type=int, help="updates; default: the preset's, or none with --minutes")
@@ -31,6 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--head", choices=("split", "joint"), help="of the two vocabularies; default: split")
     add("--dropout", type=float, help="in [0, 1); default: the preset's")
     add("--caption_dropout", type=float, help="share of captions left empty, for guidance")
+    add("--bpe_dropout", type=float, help="tokenise captions anew with it; default: as stored")
+    add("--cache_dir", help="local folder that keeps parts of remote shards; default: none")
+    add("--cache_gib", type=float, default=Reading().cache_gib, help="most it holds, GiB")
     add("--seed", type=int, default=0, help="of weights, order and dropout")
     add("--log_every", type=int, default=20, help="steps per line")
     add("--checkpoint_every", type=int, default=200, help="steps per checkpoint")
@@ -49,7 +55,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "cpu") -> Run:
+def open_data(args: argparse.Namespace) -> Corpora:
+    """The corpora of `--data`.
+
+    Raises:
+        FileNotFoundError, ValueError: one is none, or they cannot be mixed.
+    """
+    weights = None if args.mix is None else parse_mix(args.mix)
+    reading = Reading(cache_dir=args.cache_dir, cache_gib=args.cache_gib)
+    corpora = open_corpora(args.data, weights, reading)
+    if args.bpe_dropout is not None:
+        for corpus in corpora.members:  # its tokenizer is looked at before a run is begun
+            Recaptioner.of(corpus, args.bpe_dropout, args.seed)
+    return corpora
+
+
+def make_run(args: argparse.Namespace, corpus: Data, device_type: str = "cpu") -> Run:
     """The preset, with what the command line says instead.
 
     Args:
@@ -77,7 +98,7 @@ def make_run(args: argparse.Namespace, corpus: TokenCorpus, device_type: str = "
             micro_batch_size=min(preset.micro_batch_size, batch_size)
             if args.micro_batch_size is None
             else args.micro_batch_size,
-            **_given(args, "minutes", "seed", "log_every", "checkpoint_every"),
+            **_given(args, "minutes", "seed", "bpe_dropout", "log_every", "checkpoint_every"),
             **_given(args, "eval_every", "eval_pairs", "keep_checkpoints", "keep_every"),
             **_given(args, "max_skipped_steps", "sample_every"),
         ),

@@ -12,7 +12,7 @@ RUN/faults/          the pairs of steps whose loss or gradient was not finite
 import hashlib
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 
 from model import checkpoint
 from model.config import Run
+from model.corpora import Data
 from model.corpus import TokenCorpus
 from model.transformer import Transformer
 from tokens.manifest import join_url
@@ -85,24 +86,24 @@ class RunFolder:
         self.faults = self.path / "faults"
         self.samples = self.path / "samples"
 
-    def begin(self, run: Run, corpus: TokenCorpus) -> None:
+    def begin(self, run: Run, corpus: Data) -> None:
         """Make the folder a home of `run`, or check that it is one already.
 
         Raises:
             ValueError: the folder holds another run, or something else.
         """
-        data = DataRecord.of(corpus)
+        data = [DataRecord.of(member) for member in corpus.members]
         if self.config.exists():
-            recorded, recorded_data = self.read()
+            recorded, _ = self.read()
             if differences := recorded.differences(run):
                 raise ValueError(
                     f"{self.path} holds another run: {'; '.join(differences)}; "
                     "choose another --out, or the same settings to go on with it"
                 )
-            recorded_data.check_successor(data)
+            self._check_successors(data)
         elif self.path.exists() and any(self.path.glob("[!.]*")):
             raise ValueError(f"{self.path} is not empty and holds no run; choose another --out")
-        tokenizers = {name: _read_tokenizer(corpus.folder, name) for name in TOKENIZERS}
+        tokenizers = {name: _read_tokenizer(data[0].folder, name) for name in TOKENIZERS}
         self.tokenizers.mkdir(parents=True, exist_ok=True)
         self._write(run, data)
         for name, content in tokenizers.items():
@@ -115,6 +116,24 @@ class RunFolder:
             return Run.from_document(document), DataRecord(**document["data"])
         except (OSError, ValueError, KeyError, TypeError) as err:
             raise ValueError(f"{self.path} is not the folder of a run ({err})") from err
+
+    def data_folders(self) -> list[str]:
+        """The tokens folders that the run reads."""
+        return [record.folder for record in self._read_data()]
+
+    def _read_data(self) -> list[DataRecord]:
+        document = json.loads(self.config.read_text())
+        return [DataRecord(**one) for one in (document["data"], *document.get("mixed_with", ()))]
+
+    def _check_successors(self, data: list[DataRecord]) -> None:
+        recorded = self._read_data()
+        if len(recorded) != len(data):
+            raise ValueError(
+                f"{self.path} holds a run that reads {len(recorded)} tokens folders, and "
+                f"{len(data)} are given; choose another --out"
+            )
+        for before, now in zip(recorded, data, strict=True):
+            before.check_successor(now)
 
     def load_model(self, device: torch.device) -> tuple[Transformer, int]:
         """The network with the best averaged weights so far, ready to evaluate, and their step.
@@ -133,9 +152,9 @@ class RunFolder:
         model.load_state_dict(found.read_table("ema"))
         return model.to(device).eval(), int(found.state["step"])
 
-    def _write(self, run: Run, data: DataRecord) -> None:
+    def _write(self, run: Run, data: list[DataRecord]) -> None:
         document: dict[str, Any] = run.to_document()
-        document["data"] = {name: getattr(data, name) for name in data.__slots__}
+        document["data"], *document["mixed_with"] = map(asdict, data)
         document["versions"] = {
             "python": platform.python_version(),
             "torch": torch.__version__,

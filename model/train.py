@@ -18,17 +18,16 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from model.corpus import TokenCorpus
 from model.distribution import Distribution, World, choose_device
 from model.evaluate import captions_line
-from model.options import build_parser, make_run
+from model.options import build_parser, make_run, open_data
 from model.run_folder import RunFolder
 from model.trainer import Trainer
 
 
 def train(args: argparse.Namespace, distribution: Distribution) -> int:
     """One run to its end, or to a signal; the exit status."""
-    corpus = TokenCorpus(args.data)
+    corpus = open_data(args)
     run = make_run(args, corpus, distribution.device.type)
     folder = RunFolder(args.out)
     if distribution.is_first:

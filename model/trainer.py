@@ -15,7 +15,7 @@ from types import FrameType
 
 from model import checkpoint
 from model.config import Run
-from model.corpus import TokenCorpus, read_split
+from model.corpora import Data
 from model.course import Course
 from model.data import TokenLoader
 from model.distribution import Distribution
@@ -35,13 +35,20 @@ class Trainer:
     """One run, or this rank's share of it."""
 
     def __init__(
-        self, run: Run, corpus: TokenCorpus, folder: RunFolder, distribution: Distribution
+        self, run: Run, corpus: Data, folder: RunFolder, distribution: Distribution
     ) -> None:
         self.settings, self.folder, self.distribution = run, folder, distribution
         self.update = make_update(run, distribution)
         loop, world = run.loop, distribution.world
-        self.loader = TokenLoader(corpus, loop.batch_size, loop.seed, world.rank, world.size)
-        self.held_out = read_split(corpus, "val", loop.eval_pairs, loop.seed)
+        self.loader = TokenLoader(
+            corpus,
+            loop.batch_size,
+            loop.seed,
+            world.rank,
+            world.size,
+            bpe_dropout=loop.bpe_dropout,
+        )
+        self.held_out = corpus.read_split("val", loop.eval_pairs, loop.seed)
         self.saver = Saver(folder.checkpoints, loop, distribution)
         self.guard = FaultGuard(folder.faults, loop.max_skipped_steps, world.rank)
         self.course = Course(total_steps=loop.steps or 0)
@@ -60,7 +67,13 @@ class Trainer:
         if self.distribution.is_first:
             folder, steps_done = self.folder, self.course.steps_done
             self.progress = Progress(folder.metrics, folder.tensorboard, steps_done)
-            logger.info("training begins at step %d of %s", steps_done, self._end())
+            logger.info(
+                "training begins at step %d of %s; two pairs of a batch share a row group with "
+                "chance %.3f",
+                steps_done,
+                self._end(),
+                self.loader.shared_group_chance(),
+            )
         self.course.interval.restart()
         try:
             while not self._finished() and not self._stopping():

@@ -8,7 +8,7 @@ import pytest
 
 from model import order
 from model.batch import Batch
-from model.corpus import TokenCorpus, read_split
+from model.corpus import TokenCorpus
 from model.data import Position, TokenLoader
 from model.order import RowGroup, epoch_windows
 from tokens.manifest import MANIFEST_NAME, read_manifest
@@ -161,11 +161,11 @@ def test_an_empty_training_split_is_refused(tmp_path: Path, write_corpus) -> Non
 
 def test_a_split_is_sampled_by_seed_and_not_beyond_its_size(tokens_folder: Path) -> None:
     corpus = TokenCorpus(str(tokens_folder))
-    few, again, other = (read_split(corpus, "train", 9, seed) for seed in (0, 0, 1))
+    few, again, other = (corpus.read_split("train", 9, seed) for seed in (0, 0, 1))
     assert few is not None and again is not None and other is not None
     assert len(set(pair_numbers(few))) == 9
     assert pair_numbers(few) == pair_numbers(again) != pair_numbers(other)
-    held_out = read_split(corpus, "val", 1000, 0)
+    held_out = corpus.read_split("val", 1000, 0)
     assert held_out is not None and len(held_out.text) == 20
 
 

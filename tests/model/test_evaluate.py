@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.batch import Batch
 from model.config import Loop, Network, Optim, Run
-from model.corpus import TokenCorpus, read_split
+from model.corpus import TokenCorpus
 from model.distribution import Distribution, World
 from model.evaluate import captions_line, main, measure_gap, measure_losses, other_captions
 from model.run_folder import RunFolder
@@ -37,7 +37,7 @@ def test_the_exchange_of_captions_depends_on_the_seed() -> None:
 
 
 def drawn(tokens_folder: Path, split: str) -> Batch:
-    batch = read_split(TokenCorpus(str(tokens_folder)), split, 512, 0)
+    batch = TokenCorpus(str(tokens_folder)).read_split(split, 512, 0)
     assert batch is not None
     return batch
 

@@ -15,21 +15,7 @@ from tokens.shards import shard_schema, write_shard
 from tokens.text import load_text_tokenizer
 
 SEED, DROPOUT, ROWS = 7, 0.3, 40
-WORDS = [
-    "a",
-    "red",
-    "boat",
-    "under",
-    "the",
-    "old",
-    "tree",
-    "with",
-    "two",
-    "sleeping",
-    "dogs",
-    "ÄÖ",
-    "17",
-]
+WORDS = ("a", "red", "boat", "under", "the", "old", "tree", "with", "sleeping", "dogs", "ÄÖ", "17")
 
 
 @pytest.fixture(scope="module")

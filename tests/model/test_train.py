@@ -123,3 +123,22 @@ def test_refuses_a_corpus_without_its_tokenizers(
     assert main(["--data", str(tokens_folder), "--out", str(tmp_path / "run")]) == 2
     assert "image.safetensors is not there" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_trains_on_several_corpora_and_names_what_cannot_be_mixed(
+    tokens_folder: Path, tmp_path: Path, write_corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_corpus(tmp_path / "other", seed=4)
+    command = ["--out", str(tmp_path / "run"), "--steps", "1", "--data", str(tokens_folder)]
+    assert main([*command, "--data", str(other), "--mix", "0.7,0.3"]) == 0
+    assert RunFolder(tmp_path / "run").data_folders() == [str(tokens_folder), str(other)]
+    capsys.readouterr()
+    for flags, message in (
+        ([], "reads 2 tokens folders, and 1 are given"),
+        (["--data", str(other), "--mix", "1"], "--mix takes one weight for each --data"),
+        (["--bpe_dropout", "0.1"], "is not a text vocabulary"),
+        (["--cache_dir", "kept", "--cache_gib", "0"], "cache_gib is 0.0"),
+    ):
+        assert main([*command, *flags]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and message in error

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.corpus import TokenCorpus, read_split
+from model.corpus import TokenCorpus
 from pipelines import purge_flow
 from pipelines.commit import hash_file, unit_output
 from pipelines.doors import BadInput
@@ -197,7 +197,7 @@ def test_only_touched_files_are_written_anew_and_all_are_as_the_manifests_say(
         assert left == (others if folder != "rows" else others[:GONE] + others[GONE + 1 :])
     trained_on = TokenCorpus(str(corpus / "tokens"))
     for split in ("train", "val"):
-        read = read_split(trained_on, split, 100, 0)
+        read = trained_on.read_split(split, 100, 0)
         assert read is not None
         assert len(read.pair_ids) == trained_on.rows(split)
     found = verify_build(str(corpus))
