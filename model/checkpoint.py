@@ -169,7 +169,10 @@ def _read_marker(path: Path) -> dict[str, str]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise ValueError(f"{path} is no JSON: {err}") from None
     if not isinstance(document, dict):
         raise ValueError(f"{path} holds no JSON object")
     return document

@@ -30,6 +30,14 @@ class Course:
     plateau: Plateau = field(default_factory=Plateau)
     interval: Interval = field(default_factory=Interval)
 
+    def __post_init__(self) -> None:
+        for name in ("steps_done", "total_steps", "skipped", "overflows"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number from 0 on")
+        if not isinstance(self.elapsed_s, float) or not 0 <= self.elapsed_s < math.inf:
+            raise ValueError(f"elapsed_s is {self.elapsed_s!r}; it must be a number from 0 on")
+
     @property
     def updates(self) -> int:
         """Steps that changed the weights."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from model.config import Optim
-from model.pieces import is_sliced, local
+from model.pieces import local, whole
 
 FINAL_LR_RATIO = 1 / 32
 """Five halvings (appendix B.2); the cosine schedule ends at the same."""
@@ -73,9 +73,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
 
     The norm is that of the whole network, however it is sharded; nothing waits for the device.
     """
-    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
-    full: Tensor = norm.full_tensor() if is_sliced(norm) else norm
-    return full
+    return whole(nn.utils.clip_grad_norm_(parameters, max_norm))
 
 
 class AdamW:

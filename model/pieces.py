@@ -43,6 +43,14 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.detach()
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """All of `tensor`; of a sliced one, every rank must ask at the same time."""
+    if is_sliced(tensor):
+        gathered: Tensor = tensor.full_tensor()
+        return gathered
+    return tensor.detach()
+
+
 def piece_of(tensor: Tensor) -> Piece:
     """This rank's part of `tensor`, as it stands."""
     return Piece(local(tensor), _start(tensor), tuple(tensor.shape))

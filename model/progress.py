@@ -34,17 +34,18 @@ class Progress:
 
 
 def training_line(step: int, values: Mapping[str, float], remaining_s: float) -> str:
-    """The console line of one interval.
+    """The console line of one interval; where `values` has the share of the GPU's peak, that too.
 
     >>> values = {"loss": 4.3124, "text": 5.2, "image": 4.2, "rate": 2.9e-4, "gradient": 0.41,
     ...           "tokens_per_s": 12400.0}
     >>> training_line(1200, values, 185)
     'step 1200  loss 4.312  text 5.200  image 4.200  lr 2.9e-04  grad 0.41  tok/s 1.24e+04  eta 3m'
     """
+    mfu = f"  mfu {100 * values['mfu']:.1f}%" if "mfu" in values else ""
     return (
         f"step {step}  loss {values['loss']:.3f}  text {values['text']:.3f}"
         f"  image {values['image']:.3f}  lr {values['rate']:.1e}  grad {values['gradient']:.2f}"
-        f"  tok/s {values['tokens_per_s']:.2e}  eta {_duration(remaining_s)}"
+        f"  tok/s {values['tokens_per_s']:.2e}{mfu}  eta {_duration(remaining_s)}"
     )
 
 

@@ -10,6 +10,7 @@ from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.distribution import Distribution
 from model.pieces import fill
+from model.slices import SlicedTable
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +62,17 @@ def fill_tables(found: Checkpoint, tables: Mapping[str, Mapping[str, Tensor]]) -
         ValueError: a tensor is missing or has another shape.
     """
     for table, tensors in tables.items():
+        if table not in found.tables:
+            raise ValueError(f"{found.path} does not fit this run: it has no table {table}")
         for name, tensor in tensors.items():
             try:
-                source = found.tables[table]
-                fill(tensor, lambda start, stop, n=name, s=source: s.read(n, start, stop))
-            except KeyError:
-                raise ValueError(f"{found.path} has no table {table}") from None
+                _fill_from(found.tables[table], name, tensor)
             except ValueError as err:
                 raise ValueError(f"{found.path} does not fit this run: {name}: {err}") from err
+
+
+def _fill_from(source: SlicedTable, name: str, tensor: Tensor) -> None:
+    shape, needed = source.shapes.get(name), tuple(tensor.shape)
+    if shape != needed:
+        raise ValueError(f"its shape is {shape} there, {needed} is needed")
+    fill(tensor, lambda start, stop: source.read(name, start, stop))

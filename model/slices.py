@@ -43,8 +43,10 @@ class SlicedTable:
             pieces: dict[str, list[int]] = json.loads(opened.metadata()[PIECES])
             for name in opened.keys():  # noqa: SIM118 (it is no mapping)
                 held = tuple(opened.get_slice(name).get_shape())
-                start, *shape = pieces.get(name, [0, *held])
+                start, *shape = (int(number) for number in pieces.get(name, [0, *held]))
                 rows = held[0] if held else 1
+                if start < 0 or shape[1:] != list(held[1:]):
+                    raise ValueError(f"{name} is not a slice of shape {shape} from row {start}")
                 self.shapes[name] = tuple(shape)
                 self._slices.setdefault(name, []).append(Slice(file, start, start + rows))
 

@@ -23,7 +23,9 @@ from model.trainer import Trainer
 from tests.model.short_run import after_step, make_trainer, of_loop, train
 
 ROOT = Path(__file__).parents[2]
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE = {"rtol": 1e-3, "atol": 2e-4}
+"""Of weights after seven steps of at most 3e-3: Adam divides a gradient that is nearly zero by its
+own size, and so its rounding as well."""
 LOOP = of_loop(steps=7)
 
 pytestmark = pytest.mark.filterwarnings(
