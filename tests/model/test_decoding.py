@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.attention import Kind, as_bias, image_mask
 from model.config import Network
-from model.decoding import Decoder, attend_by_sums, attend_on_cpu
+from model.decoding import Decoder, attend_by_sums, attend_on_cpu, decode_layer
 from model.key_windows import make_window
 from model.transformer import Transformer
 from tokens.sequence import SequenceLayout
@@ -136,3 +136,21 @@ def test_a_step_touches_the_same_memory_at_every_code() -> None:
     before = addresses()
     one_by_one(decoder, text, codes)
     assert addresses() == before
+
+
+@pytest.mark.slow
+def test_a_step_is_compiled_once_per_kind_and_not_once_per_layer() -> None:
+    """What keeps a start on a GPU short: the layers of a kind share their code."""
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    model = make_model("paper", 6, 6, layers=9)
+    text, codes = draw_sequences(model, 2)
+    decoder = Decoder(model, 2)
+    decoder.layer = torch.compile(decode_layer, dynamic=False, fullgraph=True, backend=count)
+    cached = one_by_one(decoder, text, codes)
+    assert len(graphs) == len({*model.kinds}) == 3
+    torch.testing.assert_close(cached, whole(model, text, codes), rtol=1e-4, atol=1e-4)
