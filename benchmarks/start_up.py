@@ -4,12 +4,12 @@
 
 Runs `pipelines.build --until fetch` on two processes with eight small pictures from nginx on
 loopback, and beside each round two processes that import Beam and nothing else: as everybody does
-(`import apache_beam`), and as the process that workers are forked from does (`pipelines.bare_beam`).
-The rest is the build less as many of the latter as there are processes that import Beam, which a
-run before the rounds counts (PYTHONPROFILEIMPORTTIME) and which leaves everybody's bytecode, as an
-installation by pip does: where Python must compile Beam anew, its import costs three times as much.
-Everything is counted that the build set to work, what
-outlives its parent as well. Medians; machines are noisy, so compare within one run only.
+(`import apache_beam`), and as the process does that workers are forked from
+(`pipelines.bare_beam`). The rest is the build less as many of the latter as there are processes
+that import Beam, which a run before the rounds counts (PYTHONPROFILEIMPORTTIME) and which leaves
+everybody's bytecode, as an installation by pip does: where Python must compile Beam anew, its
+import costs three times as much. Everything is counted that the build set to work, what outlives
+its parent as well. Medians; machines are noisy, so compare within one run only.
 """
 
 import argparse
