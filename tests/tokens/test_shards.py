@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tokens.sequence import SequenceLayout, code_dtype
+from tests.tokens.made_shards import draw_table
+from tokens.sequence import SequenceLayout
 from tokens.shards import (
     ROW_GROUP_ROWS,
     open_shard,
@@ -16,31 +17,6 @@ from tokens.shards import (
 )
 
 SMALL = SequenceLayout(text_slots=8, grid_height=2, grid_width=3, image_vocab_size=50)
-
-
-def draw_table(layout: SequenceLayout, rows: int, view: int = 1) -> pa.Table:
-    generator = np.random.default_rng(3)
-    schema = shard_schema(layout, view)
-    lengths = generator.integers(0, 7, rows)
-    ids = generator.integers(0, layout.text_vocab_size, lengths.sum()).astype(np.uint16)
-    codes = generator.integers(0, layout.image_vocab_size, rows * layout.num_codes)
-    columns = [
-        pa.array([generator.bytes(16) for _ in range(rows)], pa.binary(16)),
-        pa.array(np.full(rows, view, np.int8)),
-        pa.ListArray.from_arrays(
-            pa.array(np.cumsum([0, *lengths]).astype(np.int32)),
-            pa.array(ids),
-            type=schema.field("text_tokens").type,
-        ),
-        pa.array(generator.integers(0, 2, rows).astype(bool)),
-        pa.FixedSizeListArray.from_arrays(
-            pa.array(codes.astype(code_dtype(layout.image_vocab_size))),
-            type=schema.field("image_codes").type,
-        ),
-        pa.array([f"caption {i}" for i in range(rows)]),
-    ]
-    columns += [pa.nulls(rows, field.type) for field in schema][len(columns) :]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def written(table: pa.Table) -> io.BytesIO:
@@ -62,17 +38,6 @@ def test_reads_back_what_was_written_groups_in_the_order_asked_for() -> None:
         for start, end in zip(rows.text_offsets, rows.text_offsets[1:], strict=False)
     ]
     assert captions == expected["text_tokens"].to_pylist()
-
-
-def test_a_row_of_1024_codes_takes_at_most_1700_bytes() -> None:
-    layout = SequenceLayout(image_vocab_size=8192)
-    metadata = pq.ParquetFile(written(draw_table(layout, ROW_GROUP_ROWS))).metadata
-    codes = next(
-        metadata.row_group(0).column(i)
-        for i in range(metadata.num_columns)
-        if metadata.row_group(0).column(i).path_in_schema.startswith("image_codes")
-    )
-    assert 1664 <= codes.total_compressed_size / ROW_GROUP_ROWS <= 1700
 
 
 def test_only_codes_are_dictionary_encoded_and_nothing_is_compressed() -> None:

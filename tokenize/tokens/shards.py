@@ -21,6 +21,8 @@ from tokens.sequence import SequenceLayout, code_dtype
 
 ROW_GROUP_ROWS = 2_048
 SHARD_ROWS = 8 * ROW_GROUP_ROWS
+MAX_DICTIONARY_BYTES = 1 << 23
+"""Parquet's own limit, 1 MiB, is what 262,144 codes fill; past it a column is written plainly."""
 PROVENANCE = pa.schema(
     [
         pa.field("url", pa.string()),
@@ -57,6 +59,7 @@ def write_shard(sink: str | IO[bytes], table: pa.Table) -> None:
         table.schema,
         compression="NONE",
         use_dictionary=["image_codes.list.element"],
+        dictionary_pagesize_limit=MAX_DICTIONARY_BYTES,
         write_page_checksum=True,
         write_statistics=False,
     ) as writer:
@@ -91,7 +94,8 @@ def open_shard(
     """Open a shard and check that its columns are those of `layout`.
 
     Args:
-        footer: the shard's own, where it is known; `source` is then not read yet.
+        footer: the shard's own, where an earlier `open_shard` has given it: its columns are then
+            known, and `source` is not read yet.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -105,10 +109,12 @@ def open_shard(
         raise ValueError(
             f"{name} is not a readable Parquet file ({err}); build the tokens again"
         ) from err
-    expected = shard_schema(layout, view)
-    for field in expected:
-        index = file.schema_arrow.get_field_index(field.name)
-        found = file.schema_arrow.field(index) if index >= 0 else None
+    if footer is not None:
+        return file  # it was looked at when the footer was read
+    schema = file.schema_arrow
+    for field in shard_schema(layout, view):
+        index = schema.get_field_index(field.name)
+        found = schema.field(index) if index >= 0 else None
         if found is None or not found.equals(field):
             raise ValueError(
                 f"{name} does not fit its manifest: column {field.name} is "
