@@ -4,6 +4,7 @@ An id fits 16 bits, the network's tables want 64: a batch crosses to the device 
 (2.6 kB a sequence of 256 + 1,024) and is widened there.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,8 +74,14 @@ def join_batches(parts: Sequence[Batch]) -> Batch:
 
 
 def _empty(shape: tuple[int, int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    if not torch.cuda.is_available():
+    if not _has_cuda():
         return np.empty(shape, dtype)
     kind = {2: torch.uint16, 4: torch.uint32}[np.dtype(dtype).itemsize]
     pinned: npt.NDArray[Any] = torch.empty(shape, dtype=kind, pin_memory=True).numpy()
     return pinned
+
+
+@functools.cache
+def _has_cuda() -> bool:
+    """Asked once: the question costs as much as a small batch."""
+    return torch.cuda.is_available()

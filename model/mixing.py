@@ -34,6 +34,8 @@ class Mixing:
 
     def used(self, samples: int) -> npt.NDArray[np.int64]:
         """How many of the first `samples` samples are each corpus's."""
+        if len(self.quotas) == 1:
+            return np.array([samples])
         blocks, rest = divmod(samples, BLOCK_SAMPLES)
         counts = np.array(self.quotas, np.int64) * blocks
         if rest:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from model.batch import Batch, text_dtype
 from model.order import RowGroup
-from tokens.sequence import SequenceLayout, code_dtype, lay_out_text
+from tokens.sequence import SequenceLayout, code_dtype, fill_text
 from tokens.shards import TokenRows
 
 Rows = slice | npt.NDArray[np.int64]
@@ -40,9 +40,7 @@ class WindowRows:
             self._pair_ids[part] = one.pair_ids
             self._codes[part] = one.codes
             if one.captions is None:
-                self._text[part] = lay_out_text(
-                    self._layout, one.text_ids, one.text_offsets, self._text.dtype
-                )
+                fill_text(self._layout, one.text_ids, one.text_offsets, self._text[part])
             else:
                 captions.append(one.captions)
         self._captions = pa.concat_arrays(captions) if captions else self._captions

@@ -126,7 +126,7 @@ class LitData:
 
 class GrainArrayRecord:
     name = "grain + array_record"
-    samples = 16_384
+    samples = 8_192
 
     def write(self, folder: Path, shards: Iterable[Rows], num_rows: int) -> None:
         from array_record.python.array_record_module import ArrayRecordWriter
@@ -150,7 +150,7 @@ class GrainArrayRecord:
 
 class MosaicStreaming:
     name = "MosaicML Streaming (MDS)"
-    samples = 16_384
+    samples = 8_192
 
     def write(self, folder: Path, shards: Iterable[Rows], num_rows: int) -> None:
         from streaming import MDSWriter
@@ -172,7 +172,7 @@ class MosaicStreaming:
 
 class WebDataset:
     name = "WebDataset"
-    samples = 16_384
+    samples = 8_192
 
     def write(self, folder: Path, shards: Iterable[Rows], num_rows: int) -> None:
         folder.mkdir(parents=True)

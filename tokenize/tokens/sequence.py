@@ -87,13 +87,28 @@ def lay_out_text(
     array([[  7, 101, 102],
            [  8,   9,   9]])
     """
-    slots, rows = layout.text_slots, len(offsets) - 1
-    text = np.empty((rows, slots), dtype)
-    text[:] = layout.text_vocab_size + np.arange(slots)
-    lengths = np.minimum(np.diff(offsets), slots)
-    ends = np.cumsum(lengths)
-    kept = np.arange(ends[-1] if rows else 0)  # one number per id that is not cut off
-    source = kept + np.repeat(offsets[:-1] - (ends - lengths), lengths)
-    target = kept + np.repeat(np.arange(rows) * slots - (ends - lengths), lengths)
-    text.reshape(-1)[target] = ids[source]
+    text = np.empty((len(offsets) - 1, layout.text_slots), dtype)
+    fill_text(layout, ids, offsets, text)
     return text
+
+
+def fill_text(
+    layout: SequenceLayout,
+    ids: npt.NDArray[Any],
+    offsets: npt.NDArray[Any],
+    text: npt.NDArray[Any],
+) -> None:
+    """As `lay_out_text`, into an array that is at hand, C-contiguous."""
+    slots, rows = layout.text_slots, len(offsets) - 1
+    text[:] = layout.text_vocab_size + np.arange(slots)
+    lengths = np.diff(offsets)
+    if lengths.max(initial=0) > slots:
+        kept = np.arange(slots) < lengths[:, None]
+        ids = ids[(offsets[:-1, None] + np.arange(slots))[kept]]
+        lengths = np.minimum(lengths, slots)
+    else:
+        ids = ids[offsets[0] : offsets[-1]]
+    before = np.cumsum(lengths) - lengths
+    place = np.repeat(np.arange(rows) * slots - before, lengths)
+    place += np.arange(len(ids))
+    text.reshape(-1)[place] = ids
