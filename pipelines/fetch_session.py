@@ -85,6 +85,7 @@ class FetchSession:
         self._client = Client(settings, lists=self.lists)
         self._decode_threads = ThreadPoolExecutor(settings.decode_processes, "decode")
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
+        self._submitting, self._ending = threading.Lock(), False
 
     def __enter__(self) -> Self:
         gc.freeze()  # what was imported stays: each collection would walk through all of Beam
@@ -99,7 +100,8 @@ class FetchSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._submit(self._end()).result()
+        end = self._submit(self._end(), last=True)
+        end.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -199,8 +201,14 @@ class FetchSession:
         urls = [one.url for one in wanted]
         fetch_each_with_img2dataset(urls, self._client, self._loop, describe, receive)
 
-    def _submit(self, coroutine: Any) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def _submit(self, coroutine: Any, *, last: bool = False) -> Future[Any]:
+        """Raises RuntimeError once the last one is submitted: a stopped loop would never answer."""
+        with self._submitting:
+            if self._ending:
+                coroutine.close()
+                raise RuntimeError("the session has ended")
+            self._ending = last
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _end(self) -> None:
         """Break off what is still under way (after a failure), then close the connections."""

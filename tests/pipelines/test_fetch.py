@@ -10,7 +10,7 @@ import xxhash
 from PIL import Image
 
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
+from pipelines.fetch_session import FetchSession, Wanted
 from pipelines.imaging import pixel_hash
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
@@ -158,6 +158,15 @@ def test_gives_equal_tables_twice(server: FaultServer, settings: FetchSettings) 
 
 def test_takes_no_rows(settings: FetchSettings) -> None:
     assert fetch(ROWS_SCHEMA.empty_table(), settings) == []
+
+
+@pytest.mark.timeout(30)
+def test_what_comes_after_the_end_is_refused_and_does_not_wait(settings: FetchSettings) -> None:
+    with FetchSession(settings, STORED, "pairmill") as session:
+        pass
+
+    with pytest.raises(RuntimeError, match="the session has ended"):
+        session.bring([Wanted("http://127.0.0.1/a.png")], lambda _place, _found: None)
 
 
 def test_stops_before_it_connects_where_nobody_can_be_written_to(
