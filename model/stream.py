@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from model.attention import Kind, stream_mask
+from tokens.sequence import SequenceLayout
 
 TILE = 128
 """Positions on a side of a tile: FlexAttention's default."""
@@ -48,6 +49,12 @@ class StreamSizes:
     """Codes that are inputs: all but the last of a picture."""
     grid_height: int
     grid_width: int
+
+    @classmethod
+    def of(cls, layout: SequenceLayout) -> "StreamSizes":
+        """Of a layout's inputs."""
+        text_length, num_codes = layout.text_slots + 1, layout.num_codes - 1
+        return cls(text_length, num_codes, layout.grid_height, layout.grid_width)
 
     @property
     def length(self) -> int:

@@ -47,6 +47,14 @@ class TokenLosses:
     image_BI: Tensor
 
 
+def kinds_of(network: Network) -> tuple[Kind, ...]:
+    """What each layer may look at."""
+    if network.attention == "full":
+        dense: Kind = "full"
+        return (dense,) * network.num_layers
+    return layer_kinds(network.num_layers)
+
+
 def gelu(x: Tensor) -> Tensor:
     """x * sigmoid(1.702 x), through SiLU: a fifth of the written-out form's time on a CPU."""
     return F.silu(x * GELU_SLOPE) * (1 / GELU_SLOPE)
@@ -107,13 +115,7 @@ class Transformer(nn.Module):
         self.image_row = nn.Embedding(layout.grid_height, width)
         self.image_column = nn.Embedding(layout.grid_width, width)
         self.embedding_dropout = nn.Dropout(network.dropout)
-        self.kinds: tuple[Kind, ...] = layer_kinds(network.num_layers)
-        if network.attention == "full":
-            dense: Kind = "full"
-            self.kinds = (dense,) * network.num_layers
-        self.sizes = StreamSizes(
-            layout.text_slots + 1, layout.num_codes - 1, layout.grid_height, layout.grid_width
-        )
+        self.kinds, self.sizes = kinds_of(network), StreamSizes.of(layout)
         self.blocks = nn.ModuleList(Block(network) for _ in self.kinds)
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, layout.text_outputs, bias=False)
