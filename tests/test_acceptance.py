@@ -199,6 +199,24 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_removes_all_that_no_manifest_names",
         "test_younger_files_stay",
     ),
+    # T: training
+    "T07 bad shards are named, and never passed by": (
+        "test_a_bad_shard_is_named",
+        "test_what_does_not_fit_the_layout_is_named",
+        "test_a_shard_that_a_purge_has_replaced_is_told_apart",
+        "test_refuses_data_that_is_not_what_the_run_was_begun_on",
+    ),
+    "T08 other ranks, batches and data": (
+        "test_a_sample_is_the_same_whatever_the_ranks_batches_and_stops",
+        "test_each_pair_comes_once_an_epoch_over_ranks_and_stops",
+        "test_of_several_corpora_each_keeps_its_own_epochs",
+        "test_a_newer_generation_begins_the_next_epoch",
+    ),
+    "T10 a loader that hangs or dies": (
+        "test_a_thread_that_hangs_is_an_error_in_time",
+        "test_a_thread_that_is_gone_without_a_word_is_an_error",
+        "test_a_store_that_fails_for_good_is_one_clear_sentence",
+    ),
     # X: the tests themselves
     "X1 tests stay on this machine": ("test_raises_and_remembers",),
     "X2 every outcome happens": ("test_every_outcome_is_made_once",),
