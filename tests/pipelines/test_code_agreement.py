@@ -31,9 +31,7 @@ def write_unit(folder, index, reasons):
     }
     written = Written(rows, splits={"train": reasons.count(KEPT)})
     entries = [
-        commit_table(
-            unit_output(f"{folder}/{name}", index, name), table, Written(rows, splits=kept)
-        )
+        commit_table(unit_output(f"{folder}/{name}", index, name), table, written)
         for name, table in tables.items()
     ]
     return UnitPair(*entries)
