@@ -4,16 +4,18 @@
 # make bench  every figure that the README quotes (fetching needs nginx)
 # make guards each guard taken away in turn: the tests must notice
 # make soak   100,000 URLs of a server with random faults, half an hour at most
+# make chaos  kill, cut, fill up and go on, ten minutes of it (MINUTES=60): the same bytes in the end
 # Each works again after the first time; `make clean` throws the environment away.
 
 VENV := .venv
+MINUTES ?= 10
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
 	&& { $$name -c 'import sys; print(sys.executable)'; break; }; done)
 UV := $(shell command -v uv)
 
-.PHONY: demo test check bench guards soak clean
+.PHONY: demo test check bench guards soak chaos clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -35,6 +37,9 @@ guards: $(VENV)/installed
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --urls 100000 --minutes 30
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pairmill needs Python 3.11 or 3.12; name one with make PYTHON=..."; exit 2; }

@@ -39,8 +39,8 @@ class HelpWithDefaults(
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""A full disk, and a full share of one."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full share of one, a file beyond what `ulimit -f` allows."""
 GOES_ON = "the same command goes on from here"
 
 

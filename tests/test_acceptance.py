@@ -174,6 +174,22 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_names_an_older_version",
         "test_names_a_file_that_is_none_of_ours",
     ),
+    "I04 a card that a stranger's program can read": (
+        "test_mlcroissant_finds_nothing_to_say",
+        "test_mlcroissant_loads_every_row_that_the_card_counts",
+        "test_a_file_with_another_hash_is_not_loaded",
+        "test_a_missing_property_is_named",
+        "test_another_version_of_the_standard_is_named",
+    ),
+    "I05 the same input, the same bytes": (
+        "test_one_worker_writes_the_same_bytes_as_two",
+        "test_the_order_in_which_items_end_leaves_no_trace",
+        "test_other_input_gives_other_names",
+    ),
+    "I06 every kept row has its origin": (
+        "test_every_kept_row_joins_back_to_one_input_row",
+        "test_provenance_is_whole_and_the_counts_are_the_cards",
+    ),
     # M: model files
     "M01 the published dVAE": (
         "test_openais_modules_come_out_bit_for_bit",
@@ -195,15 +211,80 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_small_weights_of_each_published_layout_have_their_codes",
     ),
     # R: reliability
+    "R01 kill -9 at any moment": (
+        "test_a_group_stopped_in_every_stage_ends_with_the_same_bytes",
+        "test_a_group_killed_with_9_at_twenty_random_moments_ends_with_the_same_bytes",
+        "test_a_stage_that_is_struck_shows_nothing_half_and_goes_on",
+        "test_a_worker_killed_with_9_costs_a_restart_and_not_a_row",
+        "test_a_driver_killed_with_9_leaves_a_build_that_goes_on",
+    ),
+    "R02 the same file written twice": (
+        "test_a_unit_that_many_write_at_once_is_one_file_and_one_record",
+        "test_what_a_killed_writer_leaves_goes_with_the_garbage",
+        "test_publishing_twice_is_publishing_once",
+    ),
+    "R03 a folder of another build": (
+        "test_a_folder_of_another_build_is_refused",
+        "test_another_threshold_makes_select_and_what_follows_again_and_no_more",
+    ),
+    "R04 a full disk": (
+        "test_a_stage_that_is_struck_shows_nothing_half_and_goes_on",
+        "test_a_stage_that_is_struck_at_any_call_shows_nothing_half_and_goes_on",
+        "test_a_full_disk_is_no_items_fault",
+        "test_ends_with_a_code_and_one_sentence",
+        "test_what_comes_after_the_end_is_refused_and_does_not_wait",
+        "test_a_disk_that_is_full_for_a_while_does_not_end_the_renewing",
+    ),
+    "R05 between rename and manifest, torn, two drivers": (
+        "test_a_stage_that_is_struck_shows_nothing_half_and_goes_on",
+        "test_a_torn_manifest_is_told_in_one_sentence",
+        "test_a_torn_lock_holds_nobody_up",
+        "test_a_record_that_is_torn_does_not_count",
+        "test_a_second_driver_is_refused_with_the_name_of_the_first",
+        "test_of_drivers_that_begin_at_the_same_instant_one_holds_it",
+    ),
+    "R06 what raises": (
+        "test_a_picture_that_brings_out_a_fault_in_fetch_costs_one_row",
+        "test_a_caption_that_brings_out_a_fault_in_score_costs_one_row",
+        "test_a_unit_of_many_such_rows_is_not_committed",
+        "test_an_item_that_cannot_be_done_is_set_aside_and_the_others_are_finished",
+        "test_once_mended_the_item_alone_is_done_and_its_letter_goes",
+        "test_a_fault_of_every_item_ends_the_build_soon",
+        "test_tells_of_a_fault_without_bytes_in_a_kilobyte",
+    ),
+    "R07 what hangs or takes all memory": (
+        "test_a_hostile_picture_costs_one_row",
+        "test_an_item_that_cannot_be_done_is_set_aside_and_the_others_are_finished",
+    ),
     "R08 what no manifest names": (
         "test_removes_all_that_no_manifest_names",
         "test_younger_files_stay",
+    ),
+    "R09 late listings": (
+        "test_a_build_writes_the_same_bytes_whatever_a_listing_says",
+        "test_a_file_that_a_manifest_names_and_that_is_not_there_is_an_error",
+    ),
+    "R10 signals": (
+        "test_a_signal_stops_the_build_with_its_exit_code",
+        "test_ctrl_c_reaches_the_whole_group_and_only_the_driver_answers",
+        "test_a_second_signal_ends_it_at_once",
+        "test_a_group_stopped_in_every_stage_ends_with_the_same_bytes",
+    ),
+    "R11 odd inputs": (
+        "test_every_row_has_its_outcome_and_the_corpus_is_sound",
+        "test_a_table_of_another_form_is_told_in_one_sentence",
+        "test_bad_input_is_one_sentence_and_leaves_nothing",
+    ),
+    "R12 a reader sees all or nothing": (
+        "test_a_reader_never_sees_a_partial_or_a_doubled_row",
+        "test_nor_in_thousands_of_steps",
     ),
     # T: training
     "T07 bad shards are named, and never passed by": (
         "test_a_bad_shard_is_named",
         "test_what_does_not_fit_the_layout_is_named",
         "test_a_shard_that_a_purge_has_replaced_is_told_apart",
+        "test_a_pair_that_is_taken_down_is_not_trained_on",
         "test_refuses_data_that_is_not_what_the_run_was_begun_on",
     ),
     "T08 other ranks, batches and data": (
@@ -233,7 +314,7 @@ def test_has_its_tests(promise: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter", "rows"), [("N", 20), ("D", 11), ("P", 6), ("I", 3), ("M", 4), ("X", 3)]
+    ("letter", "rows"), [("N", 20), ("D", 11), ("P", 6), ("I", 6), ("M", 4), ("R", 12), ("X", 3)]
 )
 def test_leaves_no_row_out(letter: str, rows: int) -> None:
     found = [name.partition(" ")[0] for name in PROMISES if name.startswith(letter)]

@@ -66,6 +66,14 @@ def test_a_record_whose_file_is_not_whole_does_not_count(tmp_path: Path, damage:
     assert read_record(output) is None
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"entry": {}}', '{"entry": {"name": 1}}'])
+def test_a_record_that_is_torn_does_not_count(tmp_path: Path, text: str) -> None:
+    output = Output(str(tmp_path), "unit.bin")
+    commit_file(output, lambda sink: sink.write(b"abc") and None, Written(1))
+    (tmp_path / "unit.bin.json").write_text(text)
+    assert read_record(output) is None
+
+
 def test_a_flipped_bit_in_a_table_is_noticed(tmp_path: Path) -> None:
     data = hashlib.shake_128(b"seed").digest(4000)
     table = pa.table({"image": [data]})
