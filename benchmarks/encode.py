@@ -174,6 +174,8 @@ def measure_cpu(args: argparse.Namespace, folder: Path, pictures: list[bytes]) -
     for _ in range(args.rounds):
         for program in programs:
             program.run_round(pictures)
+            seconds = round(program.encode_s[-1], 3)
+            print(json.dumps({"program": program.name, "encode_s": seconds}), flush=True)
     eager, reference = programs[0], programs[1]
     for program in programs:
         load_s, encode_s = map(statistics.median, (program.load_s, program.encode_s))
