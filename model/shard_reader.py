@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from model.order import RowGroup
 from model.ranges import RangeFile, RangeSource
+from model.taken_down import TakenDown
 from tokens.manifest import FileEntry, Manifest, join_url, read_manifest
 from tokens.sequence import SequenceLayout
 from tokens.shards import TokenRows, group_bytes, open_shard, read_row_groups
@@ -59,6 +60,7 @@ class ShardReader:
         self._folder, self._manifest, self._layout = folder, manifest, layout
         self._source, self._captions = source, captions
         self._remote = source.waits(folder)
+        self._taken_down = TakenDown(folder)
         self._footers: dict[str, pq.FileMetaData] = {}
 
     def read(self, request: GroupRequest) -> TokenRows:
@@ -96,7 +98,9 @@ class ShardReader:
         group = [request.group.index]
         with self._telling_missing(url):
             file = open_shard(raw.source, self._layout, request.view, url, raw.footer)
-            return read_row_groups(file, group, self._layout, url, captions=self._captions)
+            rows = read_row_groups(file, group, self._layout, url, captions=self._captions)
+        self._taken_down.check(rows.pair_ids, url)
+        return rows
 
     def _find_footer(self, request: GroupRequest) -> pq.FileMetaData:
         footer = self._footers.get(request.entry.name)

@@ -130,6 +130,27 @@ def test_a_shard_that_a_purge_has_replaced_is_told_apart(
     loader.close()
 
 
+def test_a_pair_that_is_taken_down_is_not_trained_on(tokens_folder: Path) -> None:
+    from pipelines.tombstones import Tombstones, write_tombstones
+
+    build = str(tokens_folder.parent)
+    gone = Tombstones()
+    gone.add(("pair_id", (10_000_000).to_bytes(16, "big")), "of another corpus")
+    gone.add(("url", (3).to_bytes(16, "big")), "no pair")
+    write_tombstones(build, gone)
+    read_all(tokens_folder)
+    gone.add(("pair_id", (3).to_bytes(16, "big")), "asked for")
+    write_tombstones(build, gone)
+    with pytest.raises(ValueError, match="view0-00000-.* holds pair 0{31}3, which has been taken"):
+        read_all(tokens_folder)
+
+
+def test_tombstones_that_cannot_be_read_are_refused(tokens_folder: Path) -> None:
+    (tokens_folder.parent / "tombstones.parquet").write_bytes(b"none")
+    with pytest.raises(ValueError, match="cannot be read as tombstones"):
+        read_all(tokens_folder)
+
+
 def test_a_thread_that_hangs_is_an_error_in_time(
     tokens_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
