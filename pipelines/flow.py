@@ -15,11 +15,17 @@ from pipelines.lock import hold_lock
 from pipelines.options import is_local
 from pipelines.report import write_report
 from pipelines.score import plan_score
-from pipelines.select_pairs import plan_select
 from pipelines.sources import cut_rows
 from pipelines.steps import Engine, Job
 from pipelines.summary import describe_build
 from tokens.manifest import Manifest, join_url, read_manifest
+
+
+def plan_select(build: Build, done: Mapping[str, Manifest]) -> Job:
+    """The select stage; imported late, because a build that stops before it needs none of it."""
+    from pipelines import select_pairs
+
+    return select_pairs.plan_select(build, done)
 
 
 def plan_encode(build: Build, done: Mapping[str, Manifest]) -> Job:
