@@ -75,6 +75,7 @@ def export_tokens(directory: str, out: str, settings: ExportSettings) -> list[st
         FileNotFoundError: the build has no tokens.
         ValueError: the folder holds something else, or the build has no such view.
     """
+    _refuse_inside(directory, out)
     folder = join_url(directory, "tokens")
     manifest = read_manifest(folder)
     writing = settings.make_format(SequenceLayout.from_details(manifest.details))
@@ -113,6 +114,13 @@ def make_note(manifest: Manifest, settings: ExportSettings) -> dict[str, Any]:
         "details": manifest.details,
         "complete": False,
     }
+
+
+def _refuse_inside(directory: str, out: str) -> None:
+    """A purge rewrites what a build holds, and knows no export."""
+    (_, above), (_, below) = fsspec.url_to_fs(directory), fsspec.url_to_fs(out)
+    if f"{below}/".startswith(f"{above.rstrip('/')}/"):
+        raise ValueError(f"{out} lies in the build {directory}: name a folder outside of it")
 
 
 def _claim(out: str, note: dict[str, Any]) -> None:

@@ -106,6 +106,18 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def finished_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of few pictures, both splits and two views: to be read, not changed."""
+    from tests.pipelines.small_build import build_here, decode_inline, write_source
+
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        decode_inline(patch)
+        build_here(write_source(folder), folder / "build")
+    return folder / "build"
+
+
 def build_command(table: Path, output: Path, recipe: Path, site: Site) -> list[str]:
     return [
         *(sys.executable, "-m", "pipelines.build"),

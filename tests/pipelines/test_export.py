@@ -14,19 +14,14 @@ import pytest
 from pipelines import exporting
 from pipelines.export import main
 from pipelines.exporting import ExportSettings, cut
-from tests.pipelines.small_build import build_here, decode_inline, write_source
 from tokens.manifest import FileEntry, read_manifest, read_table
 
 GROUPS = ("train/view0", "train/view1", "val/view0")
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
-    with pytest.MonkeyPatch.context() as patch:
-        decode_inline(patch)
-        build_here(write_source(folder), folder / "build")
-    return folder / "build"
+@pytest.fixture
+def build(finished_build: Path) -> Path:
+    return finished_build
 
 
 def export(build: Path, out: Path, kind: str, *more: str) -> int:
@@ -168,6 +163,14 @@ def test_goes_on_where_it_was_stopped(
     assert found == read_files(tmp_path / "whole")
 
 
+def test_nothing_is_written_into_the_build_where_no_purge_would_reach_it(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(build, build / "tokens" / "mds", "mds") == 2
+    assert "lies in the build" in capsys.readouterr().err
+    assert not (build / "tokens" / "mds").exists()
+
+
 def test_one_view_alone_is_written_with_the_validation_pairs(build: Path, tmp_path: Path) -> None:
     assert export(build, tmp_path, "mds", "--view", "1") == 0
     assert {path.parent.name for path in tmp_path.glob("*/*/index.json")} == {"view0", "view1"}
@@ -204,7 +207,7 @@ def test_bad_input_is_one_sentence(
 def test_a_folder_without_tokens_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export(tmp_path, tmp_path / "out", "mds") == 2
+    assert export(tmp_path / "build", tmp_path / "out", "mds") == 2
     assert "tokens/manifest.json is not there" in capsys.readouterr().err
 
 

@@ -10,20 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipelines.small_build import build_here, decode_inline, write_source
 from tokens.manifest import join_url, read_manifest
 
 GROUPS = ("train/view0", "train/view1", "val/view0")
 
 
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tokens of a whole build."""
-    folder = tmp_path_factory.mktemp("readers")
-    with pytest.MonkeyPatch.context() as patch:
-        decode_inline(patch)
-        build_here(write_source(folder), folder / "build")
-    return folder / "build" / "tokens"
+@pytest.fixture
+def tokens(finished_build: Path) -> Path:
+    return finished_build / "tokens"
 
 
 def files(tokens: Path, group: str) -> list[str]:
