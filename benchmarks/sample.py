@@ -117,6 +117,7 @@ def on_gpu() -> dict[str, object]:
     found: dict[str, object] = {"card": torch.cuda.get_device_name()}
     for batch in (1, 64):
         generator = make_generator(PRESETS["medium"].network, SequenceLayout(), batch)
+        torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
         draw_once(generator)
         first_s = time.perf_counter() - start

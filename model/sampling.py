@@ -101,6 +101,8 @@ class Sampler:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         self.caption_dropout = caption_dropout
         self.step = 0
+        self.weights = ""
+        """Hash of the weights as the run keeps them, whatever they are drawn with."""
         self.empty_T = self._lay_out([""])[0]
         self._generators: dict[Choice, Generator] = {}
 
@@ -128,6 +130,7 @@ class Sampler:
         folder = RunFolder(run)
         numerics = Numerics(device="cpu" if device.type == "cpu" else "cuda")
         model, step = folder.load_model(device)
+        weights = hash_weights(model)
         sampler = cls(
             model.to(DTYPES[precision]),
             load_text_tokenizer(str(folder.tokenizers / "text.json")),
@@ -135,7 +138,7 @@ class Sampler:
             batch_size,
             folder.read()[0].optim.caption_dropout,
         )
-        sampler.step = step
+        sampler.step, sampler.weights = step, weights
         return sampler
 
     def draw(
@@ -169,19 +172,11 @@ class Sampler:
             for caption, part_NI in zip(captions, parts, strict=True)
         ]
 
-    def weights_hash(self) -> str:
-        """XXH3-128 (hex) of all weights and their names: which run, and which step of it."""
-        digest = xxhash.xxh3_128()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
-
     def to_document(self) -> dict[str, Any]:
         """What pictures depend on beside captions, seeds and settings."""
         place = next(self.model.parameters())
         return {
-            "weights": self.weights_hash(),
+            "weights": self.weights or hash_weights(self.model),
             "step": self.step,
             "batch_size": self.batch_size,
             "precision": next(name for name, dtype in DTYPES.items() if dtype == place.dtype),
@@ -250,3 +245,12 @@ class Sampler:
                 f"{layout.grid_height} rows of {layout.grid_width}, and at least one must be left"
             )
         return torch.from_numpy(codes.astype(np.int64)).flatten()
+
+
+def hash_weights(model: Transformer) -> str:
+    """XXH3-128 (hex) of all weights and their names: which run, and which step of it."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -11,14 +11,14 @@ from PIL import Image
 
 from model.generation import Choice, Generator
 from model.priming import read_prime
-from model.sampling import Drawn, Sampler, Settings
+from model.sampling import Drawn, Sampler, Settings, hash_weights
 from model.stages import BLANK, draw_stages, stage_counts
-from tests.model.sample_runs import LAYOUT, make_sampler
+from tests.model.sample_runs import LAYOUT, make_sampler, train_run
 
 
-@pytest.fixture
-def sampler(tmp_path: Path) -> Sampler:
-    return make_sampler(tmp_path)
+@pytest.fixture(scope="module")
+def sampler(tmp_path_factory: pytest.TempPathFactory) -> Sampler:
+    return make_sampler(tmp_path_factory.mktemp("sampler"))
 
 
 def codes_of(drawn: list[Drawn]) -> list[list[list[int]]]:
@@ -164,12 +164,34 @@ def test_a_stage_shows_what_is_drawn_so_far_and_nothing_of_later_codes(sampler: 
     assert not np.array_equal(strip.pictures[3], other.pictures[3])
 
 
-def test_the_hash_of_a_run_is_that_of_its_weights(sampler: Sampler) -> None:
-    before = sampler.weights_hash()
-    assert before == sampler.weights_hash() and len(before) == 32
+def test_the_hash_of_a_run_is_that_of_its_weights(tmp_path: Path) -> None:
+    sampler = make_sampler(tmp_path)
+    before = hash_weights(sampler.model)
+    assert before == hash_weights(sampler.model) and len(before) == 32
     with torch.no_grad():
         sampler.model.final_norm.bias[3] += 1e-6
-    assert sampler.weights_hash() != before
+    assert hash_weights(sampler.model) != before
+    assert sampler.to_document()["weights"] == hash_weights(sampler.model)
+
+
+def test_bf16_draws_too_and_says_so(tmp_path: Path) -> None:
+    sampler = make_sampler(tmp_path)
+    sampler.model.to(torch.bfloat16)
+    settings = Settings(num=3, choice=Choice(0.9, 10, 0.9, 2.0))
+    codes = codes_of(sampler.draw(["a red boat"], settings))
+    assert codes == codes_of(sampler.draw(["a red boat"], settings))
+    assert len({str(one) for one in codes}) == 3
+    assert sampler.to_document()["precision"] == "bf16"
+
+
+def test_a_run_s_hash_is_the_same_in_any_precision(tmp_path: Path, write_corpus) -> None:
+    run = train_run(tmp_path, write_corpus)
+    both = [Sampler.load(run, precision=precision).to_document() for precision in ("fp32", "bf16")]
+    assert both[0]["weights"] == both[1]["weights"] and both[0]["step"] == both[1]["step"] == 2
+    with pytest.raises(ValueError, match="must be fp32 or bf16"):
+        Sampler.load(run, precision="fp8")
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        Sampler.load(run, batch_size=0)
 
 
 @pytest.mark.parametrize(
