@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,16 +29,16 @@ class Panel:
     unit: str
     lines: dict[str, str]
     """Name of a metric, and what the legend calls it."""
-    logarithmic: bool = False
+    scale: Literal["as it fits", "from zero", "logarithmic"] = "as it fits"
 
 
 PANELS = (
     Panel("Image loss", "nats per token", {"image": "training", "held_out_image": "held out"}),
     Panel("Text loss", "nats per token", {"text": "training", "held_out_text": "held out"}),
-    Panel("Throughput", "tokens per second", {"tokens_per_s": "all ranks"}),
-    Panel("Learning rate", "", {"rate": "of the next step"}),
-    Panel("Gradient norm", "before clipping", {"gradient": "mean of an interval"}, True),
-    Panel("Left out", "steps so far", {"left_out": "not finite, or overflow"}),
+    Panel("Throughput", "tokens per second", {"tokens_per_s": "all ranks"}, "from zero"),
+    Panel("Learning rate", "", {"rate": "of the next step"}, "from zero"),
+    Panel("Gradient norm", "before clipping", {"gradient": "mean of an interval"}, "logarithmic"),
+    Panel("Left out", "steps so far", {"left_out": "not finite, or overflow"}, "from zero"),
 )
 
 
@@ -63,8 +64,12 @@ def _draw_panel(axes: Axes, panel: Panel, records: Sequence[dict[str, float]]) -
             steps, values = zip(*points, strict=True)
             marker = "o" if name.startswith("held_out") else None
             axes.plot(steps, values, label=label, marker=marker, markersize=3, linewidth=1.2)
-    if panel.logarithmic and axes.lines:
+    if panel.scale == "logarithmic" and axes.lines:
         axes.set_yscale("log")
+    else:
+        axes.ticklabel_format(axis="y", scilimits=(-3, 5))
+    if panel.scale == "from zero":
+        axes.set_ylim(bottom=0)
     if len(axes.lines) > 1:
         axes.legend(fontsize="small")
 

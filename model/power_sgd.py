@@ -16,6 +16,7 @@ place in a bucket: `rehearse` makes that pass on nothing, before anything is com
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import GradBucket
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
 from torch.nn.parallel import DistributedDataParallel
@@ -60,7 +61,9 @@ class PowerSgd:
             into[part][int(bucket)] = value.to(device)
 
 
-def _average_gradients(hook: PowerSgd, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def _average_gradients(hook: PowerSgd, bucket: GradBucket) -> torch.futures.Future[Tensor]:
     if hook.rehearsing:
-        return allreduce_hook(dist.group.WORLD, bucket)
+        world = dist.group.WORLD
+        assert world is not None, "a hook is called by a network that ranks share"
+        return allreduce_hook(world, bucket)
     return powerSGD_hook(hook.state, bucket)

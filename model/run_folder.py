@@ -3,6 +3,7 @@
 RUN/config.json      the run's settings, its data, software versions
 RUN/tokenizers/      copies of the corpus's tokenizers: sampling needs no other file
 RUN/metrics.jsonl    one JSON object per log line; tensorboard/ has the same
+RUN/starts.jsonl     one JSON object per start: command, versions, git commit, ranks, device
 RUN/checkpoints/     the last few, to go on from
 RUN/best/            the averaged weights with the lowest held-out loss so far
 RUN/samples/         a sheet of pictures every few steps, where the run draws any
@@ -79,6 +80,7 @@ class RunFolder:
         self.path = Path(path)
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.starts = self.path / "starts.jsonl"
         self.tensorboard = self.path / "tensorboard"
         self.tokenizers = self.path / "tokenizers"
         self.checkpoints = self.path / "checkpoints"

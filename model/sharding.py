@@ -58,7 +58,7 @@ def shard(model: Transformer, execution: Execution, world: World) -> Spread:
         root.set_requires_gradient_sync(is_last)
         return nullcontext()
 
-    return Spread(root, accumulating)
+    return Spread(model, accumulating)
 
 
 def _own_losses(model: nn.Module, inputs: object, losses: TokenLosses) -> TokenLosses:

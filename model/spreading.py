@@ -55,4 +55,4 @@ def _recompute(block: nn.Module) -> None:
     def forward(*inputs: Any) -> Any:  # what a block is called with is the block's affair
         return checkpoint(plain, *inputs, use_reentrant=False)
 
-    block.forward = forward  # type: ignore[method-assign]
+    block.forward = forward

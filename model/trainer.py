@@ -19,13 +19,15 @@ from model.corpora import Data
 from model.course import Course
 from model.data import TokenLoader
 from model.distribution import Distribution
-from model.evaluate import measure_losses
 from model.faults import FaultGuard
+from model.flops import DENSE_BF16_FLOPS, training_flops
 from model.interval import Interval
-from model.progress import Progress, held_out_line, training_line
+from model.observer import Observer
+from model.progress import Progress, training_line
 from model.restoring import find_checkpoint
 from model.run_folder import RunFolder
 from model.saving import Saver
+from model.story import record_start
 from model.update import make_update
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,9 @@ class Trainer:
             world.size,
             bpe_dropout=loop.bpe_dropout,
         )
-        self.held_out = corpus.read_split("val", loop.eval_pairs, loop.seed)
+        held_out = corpus.read_split("val", loop.eval_pairs, loop.seed)
         self.saver = Saver(folder.checkpoints, loop, distribution)
+        self.observer = Observer(run, folder, held_out, self.saver, distribution)
         self.guard = FaultGuard(folder.faults, loop.max_skipped_steps, world.rank)
         self.course = Course(total_steps=loop.steps or 0)
         self.progress: Progress | None = None
@@ -67,6 +70,7 @@ class Trainer:
         if self.distribution.is_first:
             folder, steps_done = self.folder, self.course.steps_done
             self.progress = Progress(folder.metrics, folder.tensorboard, steps_done)
+            record_start(folder.starts, steps_done, self.distribution)
             logger.info(
                 "training begins at step %d of %s; two pairs of a batch share a row group with "
                 "chance %.3f",
@@ -92,11 +96,14 @@ class Trainer:
         self.course.elapsed_s += time.monotonic() - began_s
         if self.course.steps_done % loop.log_every == 0:
             self._log()
+        began_s = time.monotonic()
         if self.course.steps_done % loop.eval_every == 0 or self._finished():
-            began_s = time.monotonic()
-            self._evaluate()
-            self.course.elapsed_s += time.monotonic() - began_s
-            self.course.interval.pause_s += time.monotonic() - began_s
+            measured = self.observer.measure(self.update, self.course)
+            self._write(*measured)
+        if loop.sample_every and self.course.steps_done % loop.sample_every == 0:
+            self.observer.draw(self.update, self.course.steps_done)
+        self.course.elapsed_s += time.monotonic() - began_s
+        self.course.interval.pause_s += time.monotonic() - began_s
         if self.course.steps_done % loop.checkpoint_every == 0:
             self.save()
 
@@ -164,10 +171,19 @@ class Trainer:
             "epoch": float(self.loader.position.epoch),
             "left_out": float(course.skipped + course.overflows),
         }
+        if self.distribution.device.type == "cuda":
+            values["mfu"] = self._flops_per_step / step_s / DENSE_BF16_FLOPS
         course.plateau.observe(values["loss"])
         remaining_s = self._remaining_s(step_s)
         self._write(values, training_line(course.steps_done, values, remaining_s))
         course.interval = Interval()
+
+    @property
+    def _flops_per_step(self) -> float:
+        """Of one rank."""
+        settings = self.settings
+        sequences = settings.loop.batch_size / self.distribution.world.size
+        return sequences * training_flops(settings.network, settings.layout)
 
     def _remaining_s(self, step_s: float) -> float:
         """Time to the end; sets the cosine schedule's end where minutes decide it."""
@@ -181,30 +197,8 @@ class Trainer:
         return min(by_steps, by_time)
 
     def _write(self, values: Mapping[str, float], line: str) -> None:
-        if self.progress is not None:
+        if self.progress is not None and values:
             self.progress.write(self.course.steps_done, values, line)
-
-    def _evaluate(self) -> None:
-        """Measure the averaged weights on held-out pairs; keep them where they are the best.
-
-        Every rank measures the same pairs: none waits for another, and a sharded network needs
-        all of them in any case.
-        """
-        if self.held_out is None:
-            return
-        model, average, course = self.update.model, self.update.average, self.course
-        model.eval()
-        with average.applied():
-            losses = measure_losses(model, self.held_out)
-        model.train()
-        text, image = losses.text, self.distribution.from_first(losses.image)
-        better = course.best_loss is None or image < course.best_loss
-        if better:
-            course.best_loss = image
-            state = {"step": course.steps_done, "held_out_image": image}
-            better = self.saver.save(self.folder.best, {"ema": average.state_dict()}, state)
-        values = {"held_out_text": text, "held_out_image": image}
-        self._write(values, held_out_line(course.steps_done, text, image, better))
 
     def save(self) -> None:
         """Begin a checkpoint of everything that decides the run's further course."""
