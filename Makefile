@@ -2,6 +2,7 @@
 # make test   set-up and the tests
 # make check  style, types and the direction of imports
 # make bench  every figure that the README quotes (fetching needs nginx)
+# make bench-gpu   every figure that needs a GPU, in one table
 # make guards each guard taken away in turn: the tests must notice
 # make soak   100,000 URLs of a server with random faults, half an hour at most
 # make chaos  kill, cut, fill up and go on, ten minutes of it (MINUTES=60): the same bytes in the end
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	&& { $$name -c 'import sys; print(sys.executable)'; break; }; done)
 UV := $(shell command -v uv)
 
-.PHONY: demo test check bench guards soak chaos clean
+.PHONY: demo test check bench bench-gpu guards soak chaos clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -30,7 +31,10 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+bench-gpu: $(VENV)/installed
+	$(BIN)/python benchmarks/gpu.py
 
 guards: $(VENV)/installed
 	$(BIN)/python -m tests.guards
