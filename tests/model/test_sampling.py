@@ -84,13 +84,12 @@ def test_guidance_goes_from_the_empty_caption_to_this_one_and_beyond(sampler: Sa
 
 
 def test_guidance_without_caption_dropout_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sampler: Sampler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for dropout, warnings in ((0.1, 0), (0.0, 1)):
+    for dropout, guidance, warnings in ((0.1, 2.0, 0), (0.0, 2.0, 1), (0.0, 1.0, 0)):
         caplog.clear()
-        make_sampler(tmp_path, caption_dropout=dropout).draw(
-            ["a"], Settings(choice=Choice(guidance=2.0))
-        )
+        monkeypatch.setattr(sampler, "caption_dropout", dropout)
+        sampler.draw(["a"], Settings(choice=Choice(guidance=guidance)))
         assert sum("--caption_dropout" in text for text in caplog.messages) == warnings
 
 
