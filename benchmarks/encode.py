@@ -1,6 +1,7 @@
 """Pictures that become codes per second and core, by arithmetic: ours, and OpenAI's module.
 
-    uv venv /tmp/peer && VIRTUAL_ENV=/tmp/peer uv pip install DALL-E attrs requests torch torchvision
+    uv venv /tmp/peer
+    VIRTUAL_ENV=/tmp/peer uv pip install DALL-E attrs requests torch torchvision
     python benchmarks/encode.py --peer_python /tmp/peer/bin/python
 
 The published dVAE encoder (272 GFLOP a picture) with random weights of the published spread, one
