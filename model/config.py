@@ -165,6 +165,11 @@ class Execution:
             raise ValueError(
                 f"powersgd_start_step is {self.powersgd_start_step}; it must be above 1"
             )
+        if self.powersgd_rank and self.precision.startswith("fp16"):
+            raise ValueError(
+                f"powersgd_rank needs --precision bf16 or fp32, not {self.precision}: what it carries "
+                "over from update to update would be in units of scales that have changed since"
+            )
         if self.powersgd_rank and self.shard != "ddp":
             raise ValueError(
                 f"powersgd_rank needs --shard ddp, not {self.shard}: torch has it alone"

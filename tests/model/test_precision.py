@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model.branch import ScaledBranch
-from model.config import Network, Optim
+from model.config import Execution, Network, Optim
 from model.gradient_scale import BranchScales, GlobalScale
 from model.optim import AdamW, clip_gradients
 from model.precision import BranchPrecision, ScaledPrecision, branch_parameters, make_precision
@@ -222,3 +222,8 @@ def test_a_scale_carries_the_number_of_parts_and_its_state_does_not(layout: Sequ
 def test_an_unknown_arithmetic_is_refused(layout: SequenceLayout) -> None:
     with pytest.raises(ValueError, match="precision is 'fp8'; it must be one of fp32"):
         make_precision("fp8", make_model(layout))
+
+
+def test_gradients_under_a_scale_are_not_compressed() -> None:
+    with pytest.raises(ValueError, match="powersgd_rank needs --precision bf16 or fp32"):
+        Execution(precision="fp16_resblock", powersgd_rank=2)
