@@ -289,6 +289,36 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_nor_in_thousands_of_steps",
     ),
     # T: training
+    "T01 a killed run is the run that was not": (
+        "test_a_killed_run_goes_on_bit_for_bit",
+        "test_a_stopped_run_goes_on_bit_for_bit",
+        "test_a_run_that_is_killed_goes_on_from_its_last_checkpoint",
+        "test_goes_on_with_other_ranks",
+    ),
+    "T02 no part of its state can be lost unnoticed": (
+        "test_the_comparison_notices_when_a_part_of_the_state_is_lost",
+    ),
+    "T03 killed in a checkpoint, damaged checkpoints": (
+        "test_killed_while_a_checkpoint_is_written_it_goes_on_bit_for_bit",
+        "test_falls_back_to_the_newest_whole_checkpoint_and_says_so",
+        "test_any_flipped_or_missing_bytes_are_noticed",
+        "test_a_damaged_checkpoint_that_is_asked_for_is_an_error",
+    ),
+    "T04 a full disk": (
+        "test_a_full_disk_costs_one_checkpoint",
+        "test_the_last_good_checkpoint_outlives_those_that_fail",
+        "test_a_run_that_cannot_write_its_last_checkpoint_says_so",
+    ),
+    "T05 numbers that are not finite": (
+        "test_stops_before_the_update_and_names_the_pairs",
+        "test_leaves_out_as_many_steps_as_it_may_and_counts_them",
+        "test_a_step_left_out_changes_nothing_but_the_count",
+    ),
+    "T06 signals": (
+        "test_sigterm_finishes_the_step_and_saves_it",
+        "test_a_second_sigterm_ends_the_run_at_once",
+        "test_a_signal_saves_and_the_same_command_goes_on",
+    ),
     "T07 bad shards are named, and never passed by": (
         "test_a_bad_shard_is_named",
         "test_what_does_not_fit_the_layout_is_named",
@@ -301,6 +331,13 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_each_pair_comes_once_an_epoch_over_ranks_and_stops",
         "test_of_several_corpora_each_keeps_its_own_epochs",
         "test_a_newer_generation_begins_the_next_epoch",
+    ),
+    "T09 checkpoints that were made up": (
+        "test_a_made_up_checkpoint_is_refused_and_nothing_runs",
+        "test_files_that_the_marker_does_not_name_are_not_read",
+        "test_slices_that_do_not_make_a_whole_are_refused",
+        "test_a_state_that_no_run_has_is_refused",
+        "test_weights_of_another_shape_are_refused",
     ),
     "T10 a loader that hangs or dies": (
         "test_a_thread_that_hangs_is_an_error_in_time",
@@ -323,7 +360,8 @@ def test_has_its_tests(promise: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter", "rows"), [("N", 20), ("D", 11), ("P", 6), ("I", 6), ("M", 5), ("R", 12), ("X", 3)]
+    ("letter", "rows"),
+    [("N", 20), ("D", 11), ("P", 6), ("I", 6), ("M", 5), ("R", 12), ("T", 10), ("X", 3)],
 )
 def test_leaves_no_row_out(letter: str, rows: int) -> None:
     found = [name.partition(" ")[0] for name in PROMISES if name.startswith(letter)]

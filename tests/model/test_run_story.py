@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_folder_without_measurements_is_one_sentence_and_exit_2(
 def test_samples_are_drawn_every_few_steps_and_change_nothing(tmp_path: Path, write_corpus) -> None:
     tokens = write_corpus(tmp_path / "tokens", layout=LAYOUT)
     write_dvae(tokens / "tokenizers" / "image.safetensors")
-    text = Path("tokenize/tokens/data/text.json")
+    text = files("tokens") / "data" / "text.json"
     (tokens / "tokenizers" / "text.json").write_bytes(text.read_bytes())
     command = ["--data", str(tokens), "--steps", "6", "--batch_size", "4", "--log_every", "2"]
     losses = []
