@@ -66,8 +66,11 @@ def on_cpu(args: argparse.Namespace) -> dict[str, object]:
     )
     generator = make_generator(Network(args.layers, args.width), layout, args.batch)
     times: dict[str, list[dict[str, float]]] = {"pairmill": [], "cached": [], "published": []}
+    draw_once(generator)
+    if args.peer_python is None:
+        times["pairmill"] = [draw_once(generator) for _ in range(args.rounds)]
+        return summarise(times)
     with start_peer(args) as peer:
-        draw_once(generator)
         ask(peer, "cached")
         for number in range(args.rounds):
             times["pairmill"].append(draw_once(generator))
@@ -146,7 +149,7 @@ def main() -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--peer_python", help="the interpreter of an environment with dalle-pytorch")
+    add("--peer_python", help="of an environment with dalle-pytorch; default: ours alone")
     add("--gpu", action="store_true", help="measure ours on a CUDA device instead")
     add("--layers", type=int, default=4, help="those of the preset tiny")
     add("--width", type=int, default=192, help="those of the preset tiny")
@@ -156,7 +159,7 @@ def main() -> int:
     add("--batch", type=int, default=16, help="pictures at a time")
     add("--threads", type=int, default=1, help="of torch, in both")
     add("--rounds", type=int, default=5, help="of ours and of the mended peer")
-    add("--published_rounds", type=int, default=1, help="of the peer as published")
+    add("--published_rounds", type=int, default=0, help="of the peer as published, minutes each")
     args = parser.parse_args()
     if args.gpu:
         if not torch.cuda.is_available():
@@ -164,9 +167,6 @@ def main() -> int:
             return 2
         print(json.dumps(on_gpu(), indent=1))
         return 0
-    if args.peer_python is None:
-        print("sample: give --peer_python (this file's head tells how), or --gpu", file=sys.stderr)
-        return 2
     torch.set_num_threads(args.threads)
     print(json.dumps(on_cpu(args), indent=1))
     return 0
