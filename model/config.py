@@ -167,8 +167,8 @@ class Execution:
             )
         if self.powersgd_rank and self.precision.startswith("fp16"):
             raise ValueError(
-                f"powersgd_rank needs --precision bf16 or fp32, not {self.precision}: what it carries "
-                "over from update to update would be in units of scales that have changed since"
+                f"powersgd_rank needs --precision bf16 or fp32, not {self.precision}: what it "
+                "carries from update to update would be in units of scales that have changed since"
             )
         if self.powersgd_rank and self.shard != "ddp":
             raise ValueError(
