@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from model.gradient_scale import BranchScales, GlobalScale
 from model.optim import AdamW, clip_gradients
 from model.precision import BranchPrecision, ScaledPrecision, branch_parameters, make_precision
 from model.transformer import IMAGE_WEIGHT, TEXT_WEIGHT, Transformer
+from tests.model.short_run import outcome, train
 from tokens.sequence import SequenceLayout
 
 CPU = torch.device("cpu")
@@ -227,3 +229,14 @@ def test_an_unknown_arithmetic_is_refused(layout: SequenceLayout) -> None:
 def test_gradients_under_a_scale_are_not_compressed() -> None:
     with pytest.raises(ValueError, match="powersgd_rank needs --precision bf16 or fp32"):
         Execution(precision="fp16_resblock", powersgd_rank=2)
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16_resblock"])
+def test_a_stopped_run_in_sixteen_bits_goes_on_bit_for_bit(
+    name: str, tokens_folder: Path, tmp_path: Path
+) -> None:
+    train(tokens_folder, tmp_path / "whole", precision=name)
+    train(tokens_folder, tmp_path / "parts", 5, precision=name)
+    torch.manual_seed(99)
+    train(tokens_folder, tmp_path / "parts", precision=name)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
