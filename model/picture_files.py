@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from model.sampling import Drawn, Picture
+from model.drawn import Drawn, Picture
 
 MAX_SLUG_CHARS = 40
 

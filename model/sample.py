@@ -28,10 +28,11 @@ from typing import Any
 
 from model.clip_ranking import ClipRanker
 from model.drawing import Strip, draw_sheet
+from model.drawn import Drawn
 from model.picture_files import describe, records, save_pictures, save_png
 from model.priming import read_prime
 from model.sample_options import build_parser, make_settings, read_captions
-from model.sampling import Drawn, Sampler
+from model.sampling import Sampler
 from model.stages import draw_stages
 
 

@@ -13,9 +13,8 @@ differs between shapes, so every batch has `batch_size` rows; what is not asked 
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,12 @@ import xxhash
 from torch import Tensor
 
 from model.choosing import draw_uniforms
+from model.drawn import Drawn, Picture, Ranker
 from model.generation import Choice, Generator
 from model.run_folder import RunFolder
 from model.sampling_settings import Settings
 from model.transformer import Transformer
-from tokens.image import NetworkTokenizer, Pixels, load_image_tokenizer
+from tokens.image import NetworkTokenizer, load_image_tokenizer
 from tokens.numerics import Numerics
 from tokens.sequence import lay_out_text
 from tokens.text import TextTokenizer, load_text_tokenizer
@@ -39,40 +39,6 @@ BATCH_ON_CPU, BATCH_ON_GPU = 16, 64
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 logger = logging.getLogger(__name__)
-
-
-class Ranker(Protocol):
-    """What chooses the best of several pictures."""
-
-    def score(self, caption: str, pictures: Sequence[Pixels]) -> list[float]:
-        """A number for each picture, the higher the better it shows the caption."""
-
-    def to_document(self) -> dict[str, Any]:
-        """What the numbers depend on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture that is kept."""
-
-    seed: int
-    codes: npt.NDArray[np.uint32]
-    """(rows, columns)"""
-    pixels: Pixels
-    """(height, width, 3)"""
-    score: float | None
-    """The ranker's; None where none was asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What was drawn of one caption."""
-
-    caption: str
-    pictures: tuple[Picture, ...]
-    """The best first, or by seed where there was no ranker."""
-    scores: dict[int, float | None]
-    """Of every seed that was drawn, kept or not."""
 
 
 class Sampler:

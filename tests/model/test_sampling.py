@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from model.drawn import Drawn
 from model.generation import Choice, Generator
 from model.priming import read_prime
-from model.sampling import Drawn, Sampler, Settings, hash_weights
+from model.sampling import Sampler, Settings, hash_weights
 from model.stages import BLANK, draw_stages, stage_counts
 from tests.model.sample_runs import LAYOUT, make_sampler, train_run
 
