@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from filters.signals.perceptual_hash import perceptual_hash
-from pipelines.hamming import tile_pairs
+from pipelines.decoding.picture import DecodeLimits, StoredImage
+from pipelines.fetching.refused import Refused
 from pipelines.imaging import make_picture
-from pipelines.picture import DecodeLimits, StoredImage
-from pipelines.refused import Refused
+from pipelines.selecting.hamming import tile_pairs
 from tokens.pixels import read_stored
 
 LIMITS = (3, 8, 12)

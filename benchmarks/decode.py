@@ -24,10 +24,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.decoders import Decoders
+from pipelines.decoding.decoders import Decoders
+from pipelines.decoding.picture import DecodeLimits, StoredImage
+from pipelines.fetching.refused import Refused
 from pipelines.imaging import decode_image, make_picture, store_image
-from pipelines.picture import DecodeLimits, StoredImage
-from pipelines.refused import Refused
 from tokens.crops import centre_crop
 from tokens.image import load_image_tokenizer
 from tokens.pixels import read_stored

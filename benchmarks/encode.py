@@ -38,7 +38,7 @@ import cv2
 import numpy as np
 import torch
 
-from pipelines.read_ahead import feeding_threads, map_ahead
+from pipelines.encoding.read_ahead import feeding_threads, map_ahead
 from tokens.crops import centre_crop
 from tokens.dvae import Dvae, DvaeSizes
 from tokens.dvae_file import dvae_bytes

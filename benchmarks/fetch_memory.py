@@ -16,9 +16,9 @@ from pathlib import Path
 from fetching.pictures import make_pictures
 from fetching.server import Server, run_nginx
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
-from pipelines.picture import StoredImage
+from pipelines.fetching.session import FetchSession
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loading.loaders import LOADERS, Loader
 from loading.rows import draw_shards
 
-from model.corpus import TokenCorpus
-from model.order import shared_group_chance
+from model.loading.corpus import TokenCorpus
+from model.loading.order import shared_group_chance
 
 NUM_ROWS = 98_304
 

@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 
 from pipelines import join
-from pipelines.candidates import item_output
 from pipelines.commit import Output, Written, commit_file, require_record
-from pipelines.hash_buckets import HASH, CollapseBucket, collapse, spread_hashes
-from pipelines.near_duplicates import (
+from pipelines.selecting.candidates import item_output
+from pipelines.selecting.hash_buckets import HASH, CollapseBucket, collapse, spread_hashes
+from pipelines.selecting.near_duplicates import (
     MEMBER,
     AnswerUnits,
     BlockPart,

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from filters.signals import SIGNALS
+from pipelines.decoding.picture import DecodeLimits, StoredImage
 from pipelines.imaging import make_picture
-from pipelines.picture import DecodeLimits, StoredImage
 from tokens.pixels import read_stored
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "clipart"

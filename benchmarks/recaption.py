@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.recaption import Recaptioner
+from model.loading.recaption import Recaptioner
 from tokens.bundled import BUNDLED
 from tokens.sequence import SequenceLayout
 from tokens.text import load_text_tokenizer

@@ -29,9 +29,9 @@ from pathlib import Path
 
 import torch
 
-from model.choosing import draw_uniforms
 from model.config import PRESETS, Network
-from model.generation import Choice, Generator
+from model.sampling.choosing import draw_uniforms
+from model.sampling.generation import Choice, Generator
 from model.transformer import Transformer
 from tokens.sequence import SequenceLayout
 

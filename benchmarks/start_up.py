@@ -5,11 +5,11 @@
 Runs `pipelines.build --until fetch` on two processes with eight small pictures from nginx on
 loopback, and beside each round two processes that import Beam and nothing else: as everybody does
 (`import apache_beam`), and as the process does that workers are forked from
-(`pipelines.bare_beam`). The rest is the build less as many of the latter as there are processes
-that import Beam, which a run before the rounds counts (PYTHONPROFILEIMPORTTIME) and which leaves
-everybody's bytecode, as an installation by pip does: where Python must compile Beam anew, its
-import costs three times as much. Everything is counted that the build set to work, what outlives
-its parent as well. Medians; machines are noisy, so compare within one run only.
+(`pipelines.running.bare_beam`). The rest is the build less as many of the latter as there are
+processes that import Beam, which a run before the rounds counts (PYTHONPROFILEIMPORTTIME) and
+which leaves everybody's bytecode, as an installation by pip does: where Python must compile Beam
+anew, its import costs three times as much. Everything is counted that the build set to work, what
+outlives its parent as well. Medians; machines are noisy, so compare within one run only.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from fetching.pictures import make_pictures
 from fetching.programs import BENCHMARKS, Task, Usage, keep_bytecode, run_counted, run_program
 from fetching.server import Server, run_nginx
 
-from pipelines.fork_server import NO_THREADS
+from pipelines.running.fork_server import NO_THREADS
 
 FEW = 8
 PROGRAM = "pairmill http"
 IMPORT = "import apache_beam"
-OURS = "import pipelines.bare_beam"
+OURS = "import pipelines.running.bare_beam"
 
 
 def main() -> int:

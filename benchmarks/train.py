@@ -12,7 +12,7 @@ measured with its nearest to the paper's masks and with its default, dense atten
 alternate; medians of seconds per round of --steps steps.
 
 On a GPU (`--gpu`): MFU = sequences per second x operations per sequence / 989e12, operations as
-model/flops.py counts them for the masks in use:
+model/network/flops.py counts them for the masks in use:
 
     3 x (24 L D^2 x layers + 4 D x visible pairs of all layers + 2 D x logits)
 
@@ -40,9 +40,9 @@ from torch import Tensor
 from training import gpt2
 
 from model.config import PRESETS, Network, Optim
-from model.flops import DENSE_BF16_FLOPS, training_flops
+from model.network.flops import DENSE_BF16_FLOPS, training_flops
 from model.optim import AdamW, clip_gradients
-from model.precision import make_precision
+from model.training.precision import make_precision
 from model.transformer import IMAGE_WEIGHT, TEXT_WEIGHT, Transformer
 from tokens.sequence import SequenceLayout, lay_out_text
 

@@ -31,8 +31,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model.pieces import Piece
-from model.slices import PIECES, SlicedTable
+from model.training.pieces import Piece
+from model.training.slices import PIECES, SlicedTable
 
 MARKER = "complete.json"
 STATE = "state.json"

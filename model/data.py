@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model import order
-from model.batch import Batch, empty_batch
-from model.corpora import Data
-from model.mixing import Mixing
-from model.pair_stream import PairStream, Places
-from model.prefetch import Background
-from model.recaption import Recaptioner
+from model.loading import order
+from model.loading.batch import Batch, empty_batch
+from model.loading.corpora import Data
+from model.loading.mixing import Mixing
+from model.loading.pair_stream import PairStream, Places
+from model.loading.prefetch import Background
+from model.loading.recaption import Recaptioner
 
 QUEUED_BATCHES = 4
 

@@ -31,10 +31,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.batch import Batch
-from model.corpora import Data, open_corpora
+from model.loading.batch import Batch
+from model.loading.corpora import Data, open_corpora
+from model.measuring.token_metrics import SplitMetrics, measure_code_use, show_table
 from model.run_folder import RunFolder
-from model.token_metrics import SplitMetrics, measure_code_use, show_table
 from model.transformer import Transformer
 from tokens.draw import keyed_generator
 

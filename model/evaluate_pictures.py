@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model.clip_ranking import ClipRanker
-from model.picture_metrics import RADII, list_pictures, measure_pictures
+from model.measuring.picture_metrics import RADII, list_pictures, measure_pictures
+from model.sampling.clip_ranking import ClipRanker
 
 
 def measure_clip(paths: Sequence[Path], ranker: ClipRanker) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from model.config import Optim
-from model.pieces import local, whole
+from model.training.pieces import local, whole
 
 FINAL_LR_RATIO = 1 / 32
 """Five halvings (appendix B.2); the cosine schedule ends at the same."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from model.config import PAPER_RANKS, PRECISIONS, PRESETS, Execution, Loop, Run
-from model.corpora import Corpora, Data, open_corpora, parse_mix
-from model.ranges import Reading
-from model.recaption import Recaptioner
+from model.loading.corpora import Corpora, Data, open_corpora, parse_mix
+from model.loading.ranges import Reading
+from model.loading.recaption import Recaptioner
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -23,8 +23,8 @@ import torch
 
 from model import checkpoint
 from model.config import Run
-from model.corpora import Data
-from model.corpus import TokenCorpus
+from model.loading.corpora import Data
+from model.loading.corpus import TokenCorpus
 from model.transformer import Transformer
 from tokens.manifest import join_url
 

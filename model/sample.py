@@ -26,14 +26,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.clip_ranking import ClipRanker
-from model.drawing import Strip, draw_sheet
-from model.drawn import Drawn
-from model.picture_files import describe, records, save_pictures, save_png
-from model.priming import read_prime
-from model.sample_options import build_parser, make_settings, read_captions
-from model.sampling import Sampler
-from model.stages import draw_stages
+from model.sampling.clip_ranking import ClipRanker
+from model.sampling.drawing import Strip, draw_sheet
+from model.sampling.drawn import Drawn
+from model.sampling.options import build_parser, make_settings, read_captions
+from model.sampling.picture_files import describe, records, save_pictures, save_png
+from model.sampling.priming import read_prime
+from model.sampling.sampler import Sampler
+from model.sampling.stages import draw_stages
 
 
 def draw(args: argparse.Namespace) -> str:

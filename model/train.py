@@ -18,11 +18,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from model.distribution import Distribution, World, choose_device
 from model.evaluate import captions_line
 from model.options import build_parser, make_run, open_data
 from model.run_folder import RunFolder
-from model.trainer import Trainer
+from model.training.distribution import Distribution, World, choose_device
+from model.training.trainer import Trainer
 
 
 def train(args: argparse.Namespace, distribution: Distribution) -> int:

@@ -26,12 +26,12 @@ from typing import Any, Self
 import cv2
 import torch
 
-from model.dvae_checkpoint import write_atomic
-from model.dvae_config import PRESETS, DvaeTraining, field_help
-from model.dvae_pictures import Corpus, held_out_crops, load_corpus
-from model.dvae_progress import DvaeProgress
-from model.dvae_run import DvaeRun
-from model.dvae_score import picture_png, reconstruct, score, score_line
+from model.dvae.checkpoint import write_atomic
+from model.dvae.config import PRESETS, DvaeTraining, field_help
+from model.dvae.pictures import Corpus, held_out_crops, load_corpus
+from model.dvae.progress import DvaeProgress
+from model.dvae.run import DvaeRun
+from model.dvae.score import picture_png, reconstruct, score, score_line
 from tokens.dvae import Dvae
 from tokens.dvae_file import dvae_bytes, read_dvae
 

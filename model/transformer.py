@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import Attend, Kind, layer_kinds
-from model.branch import Branch
 from model.config import HEAD_WIDTH, Network
-from model.heads import token_losses
-from model.stream import StreamSizes
-from model.stream_attention import stream_attention
+from model.network.branch import Branch
+from model.network.heads import token_losses
+from model.network.stream import StreamSizes
+from model.network.stream_attention import stream_attention
 from tokens.sequence import SequenceLayout
 
 TEXT_WEIGHT, IMAGE_WEIGHT = 1 / 8, 7 / 8
@@ -60,6 +60,14 @@ def gelu(x: Tensor) -> Tensor:
     return F.silu(x * GELU_SLOPE) * (1 / GELU_SLOPE)
 
 
+class Norm(nn.LayerNorm):
+    """LayerNorm in its input's arithmetic, also where shards come together in a shorter one."""
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x_BLD.dtype), self.bias.to(x_BLD.dtype)
+        return F.layer_norm(x_BLD, self.normalized_shape, weight, bias, self.eps)
+
+
 class Block(nn.Module):
     """a = attention(norm(x)), b = feed-forward(norm(x + a)); x + a + b."""
 
@@ -67,10 +75,10 @@ class Block(nn.Module):
         super().__init__()
         width = network.width
         self.num_heads = network.num_heads
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = Norm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
-        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward_norm = Norm(width)
         self.feed_forward_in = nn.Linear(width, 4 * width)
         self.feed_forward_out = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(network.dropout)

@@ -12,8 +12,8 @@ import gc
 from collections.abc import Sequence
 
 from pipelines.doors import run_door
-from pipelines.fork_server import NO_THREADS, environment
 from pipelines.options import check_beam_options, check_needs, make_parser
+from pipelines.running.fork_server import NO_THREADS, environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with environment(NO_THREADS):  # a driver multiplies nothing
             from pipelines.corpus import settle
             from pipelines.flow import choose_engine, run_build
-            from pipelines.without_pandas import spare_pandas
+            from pipelines.running.without_pandas import spare_pandas
 
         gc.freeze()
         gc.enable()

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import fields
 
-from pipelines.card_section import CardSection
+from pipelines.describing.card_section import CardSection
 from pipelines.doors import BadInput, HelpWithDefaults, run_door
 
 GIVEN = {
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
 
     def act() -> None:
-        from pipelines.card_files import write_card  # imports are slower than a wrong flag
+        from pipelines.describing.card_files import (
+            write_card,  # imports are slower than a wrong flag
+        )
 
         try:
             written = write_card(args.directory, _read_flags(args))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.doors import BadInput
-from pipelines.duplicate_sections import require_faiss
-from pipelines.eval_sets import list_chunks
+from pipelines.inputs.source import Source
+from pipelines.inputs.source_list import settle_sources
 from pipelines.options import REMOTE_WORKERS, STAGES, is_local
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.recipe_sections import EncodeSection, SelectSection
-from pipelines.source import Source
-from pipelines.source_list import settle_sources
+from pipelines.selecting.duplicate_sections import require_faiss
+from pipelines.selecting.eval_sets import list_chunks
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.lists import load_lists
 from pipelines.web.settings import FetchSettings

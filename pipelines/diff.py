@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
 
     def act() -> None:
-        from pipelines.build_diff import describe_builds  # a wrong flag is told without pyarrow
+        from pipelines.checking.build_diff import (
+            describe_builds,  # a wrong flag is told without pyarrow
+        )
 
         try:
             for line in describe_builds(args.a, args.b, args.pairs):

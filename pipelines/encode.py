@@ -2,8 +2,9 @@
 
 Four steps over committed files: the order of the kept pairs is found and cut into shards
 (`pipelines.shuffle`), each unit is encoded into a run file, each shard collects its rows. Before
-the third, codes that are not the reference's are compared with it (`pipelines.code_agreement`).
-On CPUs a process per core encodes; on GPUs a process per GPU, for which threads decode and crop.
+the third, codes that are not the reference's are compared with it
+(`pipelines.encoding.code_agreement`). On CPUs a process per core encodes; on GPUs a process per
+GPU, for which threads decode and crop.
 Training pairs are seen in `views` near-centre crops with BPE dropout, validation pairs in one
 centre crop without (Ramesh et al. 2021, section 2.2, appendix B.2, Listing 2).
 """
@@ -19,13 +20,13 @@ import pyarrow.compute as pc
 
 from filters.masking import mask_personal_data
 from pipelines import progress, shuffle
-from pipelines.code_agreement import OF_THE_REFERENCE, CompareCodes, first_units
 from pipelines.commit import Output, Written, commit_file, hash_entries, make_digest, make_key
 from pipelines.corpus import Build, Tokenizers
+from pipelines.encoding.code_agreement import OF_THE_REFERENCE, CompareCodes, first_units
+from pipelines.encoding.loaded_tokenizers import load_image, load_text
+from pipelines.encoding.read_ahead import feeding_threads, map_ahead
 from pipelines.kept_pairs import KeptPairs, UnitPair, pair_up
-from pipelines.loaded_tokenizers import load_image, load_text
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.read_ahead import feeding_threads, map_ahead
 from pipelines.recipe import Recipe
 from pipelines.steps import Job, Step, Stopwatch
 from tokens.bundled import IMAGE_FILE, TEXT_FILE

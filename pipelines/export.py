@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
 
     def act() -> None:
-        from pipelines.exporting import ExportSettings, export_tokens  # --help needs no pyarrow
+        from pipelines.exporting.export import (  # --help needs no pyarrow
+            ExportSettings,
+            export_tokens,
+        )
 
         try:
             settings = ExportSettings(args.format, args.view, args.shard_rows)

@@ -26,15 +26,15 @@ from pipelines.commit import (
 )
 from pipelines.corpus import Build
 from pipelines.dead_letters import INTERNAL_ERROR, check_faults
-from pipelines.face_boxes import are_sound
-from pipelines.fetch_session import IMG2DATASET, FetchKit, FetchSession, OpenFetch, Wanted
+from pipelines.decoding.picture import StoredImage
+from pipelines.fetching.session import IMG2DATASET, FetchKit, FetchSession, OpenFetch, Wanted
+from pipelines.inputs.face_boxes import are_sound
+from pipelines.inputs.source import Source
+from pipelines.inputs.stored_pictures import read_stored
 from pipelines.ledger import FETCH_OUTCOMES, OK, count_outcomes
 from pipelines.pairs import OF_BODY, Pair, make_pair, make_table, settle
-from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.source import Source
 from pipelines.steps import Job, Session, Step, Stopwatch
-from pipelines.stored_pictures import read_stored
 from pipelines.web.fetched import Fetched
 from tokens.manifest import FileEntry, Manifest, join_url, read_table
 

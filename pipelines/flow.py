@@ -4,16 +4,16 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.card_files import write_card
 from pipelines.commit import current_manifest
 from pipelines.corpus import FOLDERS, Build
+from pipelines.describing.card_files import write_card
 from pipelines.doors import BadInput
 from pipelines.fetch import MAX_OPEN_UNITS, plan_fetch
-from pipelines.host_plan import plan_hosts
-from pipelines.local import LocalEngine
+from pipelines.fetching.host_plan import plan_hosts
 from pipelines.lock import hold_lock
 from pipelines.options import is_local
 from pipelines.report import write_report
+from pipelines.running.local import LocalEngine
 from pipelines.score import plan_score
 from pipelines.sources import cut_rows
 from pipelines.steps import Engine, Job
@@ -49,7 +49,9 @@ def choose_engine(
     """This machine's cores, or the Beam runner that was named."""
     if is_local(runner):
         return LocalEngine(processes)
-    from pipelines.beam_job import BeamEngine  # imports Beam, which a local driver does without
+    from pipelines.running.beam_job import (
+        BeamEngine,  # imports Beam, which a local driver does without
+    )
 
     return contextlib.nullcontext(BeamEngine(options))
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
 
     def act() -> None:
-        from pipelines.collecting import collect  # a wrong flag is told without pyarrow
+        from pipelines.checking.collecting import collect  # a wrong flag is told without pyarrow
 
         oldest = time.time() - args.older_than_hours * HOUR_S
         try:

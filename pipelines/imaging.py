@@ -29,13 +29,13 @@ from PIL import (  # the four formats alone: asked for another one, Pillow impor
     WebPImagePlugin,  # noqa: F401
 )
 
-from pipelines.face_blur import blur_faces
-from pipelines.formats import read_webp_size, sniff_format
-from pipelines.jpeg_quality import estimate_quality
-from pipelines.painting import paint, read_orientation, turn_upright
-from pipelines.picture import DecodeLimits, Picture, StoredImage
-from pipelines.refused import Refused
-from pipelines.scaled_jpeg import decode_jpeg
+from pipelines.decoding.face_blur import blur_faces
+from pipelines.decoding.formats import read_webp_size, sniff_format
+from pipelines.decoding.jpeg_quality import estimate_quality
+from pipelines.decoding.painting import paint, read_orientation, turn_upright
+from pipelines.decoding.picture import DecodeLimits, Picture, StoredImage
+from pipelines.decoding.scaled_jpeg import decode_jpeg
+from pipelines.fetching.refused import Refused
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipelines.dialects import DIALECTS
 from pipelines.doors import BadInput, HelpWithDefaults
+from pipelines.inputs.dialects import DIALECTS
 
 STAGES = ("fetch", "score", "select", "encode")
 REMOTE_WORKERS = 1000

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
 
     def act() -> None:
-        from pipelines.purge_flow import purge  # a wrong flag is told without pyarrow
+        from pipelines.purging.flow import purge  # a wrong flag is told without pyarrow
 
         print("\n".join(purge(args.directory, args.list, args.reason).lines()))
 

@@ -20,7 +20,7 @@ from filters import FILTERS
 from filters.filter import Filter
 from filters.short_side import ShortSide
 from filters.signals import CORPUS_SIGNAL_TYPES, MODEL_TABLES
-from pipelines.card_section import CardSection
+from pipelines.describing.card_section import CardSection
 from pipelines.recipe_sections import EncodeSection, FetchSection, ScoreSection, SelectSection
 from pipelines.toml_tables import check_keys, check_table, nearest, read_table
 

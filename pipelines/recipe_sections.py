@@ -13,7 +13,7 @@ from filters.signals.clip import Clip
 from filters.signals.signal import Model
 from filters.signals.tagger import Tagger
 from filters.signals.word_lists import Profanity, WordList
-from pipelines.duplicate_sections import (
+from pipelines.selecting.duplicate_sections import (
     EvalSet,
     NearDuplicates,
     SemanticDuplicates,

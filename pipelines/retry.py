@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, beam_options = make_parser().parse_known_args(argv)
 
     def act() -> None:
-        from pipelines.refetch import refetch  # Beam takes seconds to import
+        from pipelines.fetching.refetch import refetch  # Beam takes seconds to import
 
         refetch(args, check_beam_options(args.runner, beam_options))
 

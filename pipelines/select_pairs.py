@@ -17,9 +17,6 @@ import pyarrow.compute as pc
 
 from filters.signals import CORPUS_SIGNAL_TYPES
 from pipelines import join, progress
-from pipelines.candidates import Corpus, SignalUnit
-from pipelines.caption_counts import plan_caption_counts
-from pipelines.cluster_list import plan_cluster_list
 from pipelines.commit import (
     Output,
     Written,
@@ -31,22 +28,25 @@ from pipelines.commit import (
     unit_output,
 )
 from pipelines.corpus import Build
-from pipelines.duplicate_sections import EXACT
-from pipelines.eval_list import plan_eval_list
-from pipelines.eval_overlap import OverlapAnswers, plan_eval_overlap
-from pipelines.eval_pictures import EmbeddingModel, HashEvalPictures, PictureKit
-from pipelines.eval_sets import list_chunks
-from pipelines.exact_duplicates import ExactAnswers, plan_exact_duplicates
+from pipelines.decoding.picture import DecodeLimits, StoredImage
 from pipelines.ledger import REASONS, count_outcomes
-from pipelines.listing import Listing
-from pipelines.near_duplicates import Clustered, NearAnswers, plan_near_duplicates
-from pipelines.pair_duplicates import plan_pair_duplicates
-from pipelines.picture import DecodeLimits, StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.recipe_sections import EMBEDDING, SelectSection
-from pipelines.semantic_duplicates import plan_semantic_duplicates
+from pipelines.selecting.candidates import Corpus, SignalUnit
+from pipelines.selecting.caption_counts import plan_caption_counts
+from pipelines.selecting.cluster_list import plan_cluster_list
+from pipelines.selecting.duplicate_sections import EXACT
+from pipelines.selecting.eval_list import plan_eval_list
+from pipelines.selecting.eval_overlap import OverlapAnswers, plan_eval_overlap
+from pipelines.selecting.eval_pictures import EmbeddingModel, HashEvalPictures, PictureKit
+from pipelines.selecting.eval_sets import list_chunks
+from pipelines.selecting.exact_duplicates import ExactAnswers, plan_exact_duplicates
+from pipelines.selecting.listing import Listing
+from pipelines.selecting.near_duplicates import Clustered, NearAnswers, plan_near_duplicates
+from pipelines.selecting.pair_duplicates import plan_pair_duplicates
+from pipelines.selecting.semantic_duplicates import plan_semantic_duplicates
+from pipelines.selecting.verdicts import JudgeUnit
 from pipelines.steps import Job, Step, Stopwatch
-from pipelines.verdicts import JudgeUnit
 from tokens.draw import keyed_uniforms
 from tokens.manifest import KEPT, Manifest
 

@@ -12,7 +12,6 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from pipelines.burial import bury_rows, find_rows
 from pipelines.commit import (
     Output,
     Written,
@@ -22,13 +21,14 @@ from pipelines.commit import (
     read_record,
     unit_output,
 )
-from pipelines.dialects import Columns as Columns
-from pipelines.source import Cell, Row
-from pipelines.source import Source as Source
-from pipelines.source_reading import hash_source as hash_source
-from pipelines.source_reading import read_rows as read_rows
-from pipelines.source_records import describe_input, list_sources, unit_key
-from pipelines.tombstones import Tombstones, read_tombstones
+from pipelines.inputs.dialects import Columns as Columns
+from pipelines.inputs.source import Cell, Row
+from pipelines.inputs.source import Source as Source
+from pipelines.inputs.source_reading import hash_source as hash_source
+from pipelines.inputs.source_reading import read_rows as read_rows
+from pipelines.inputs.source_records import describe_input, list_sources, unit_key
+from pipelines.purging.burial import bury_rows, find_rows
+from pipelines.purging.tombstones import Tombstones, read_tombstones
 from tokens.manifest import FileEntry, Manifest, join_url
 
 ROWS_SCHEMA = pa.schema(

@@ -4,9 +4,9 @@ A stage is a `Job`: steps in order, and a last act that publishes the manifest. 
 waits for the one before it. An item's function writes one committed file, so an item may
 run twice, on any machine, in any order, and the result is the same bytes.
 
-On the local runner `pipelines.local` runs a step's items in one process per core. On any
-other runner the whole job is one Beam pipeline (`pipelines.beam_job`). Nothing here imports Beam,
-so that a door that only plans and listens does not pay for it.
+On the local runner `pipelines.running.local` runs a step's items in one process per core. On any
+other runner the whole job is one Beam pipeline (`pipelines.running.beam_job`). Nothing here imports
+Beam, so that a door that only plans and listens does not pay for it.
 """
 
 import time

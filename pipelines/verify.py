@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def act() -> None:
         nonlocal found
-        from pipelines.verification import verify_build  # a wrong flag is told without pyarrow
+        from pipelines.checking.verification import (
+            verify_build,  # a wrong flag is told without pyarrow
+        )
 
         try:
             result = verify_build(args.directory, args.threads)

@@ -8,7 +8,7 @@ from typing import Any
 
 from yarl import URL
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 
 Without = Callable[[Any], Any]
 """From the guard's function or class to what stands in its place."""

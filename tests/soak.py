@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from tqdm import tqdm
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
+from pipelines.fetching.session import FetchSession
+from pipelines.inputs.source import Row
 from pipelines.ledger import FETCH_OUTCOMES, check_books, count_outcomes
-from pipelines.picture import StoredImage
-from pipelines.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.faults import Mix

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.pipelines.decoder_children import children
+from tests.pipelines.decoding.decoder_children import children
 
 WARM_UP_RATIO = 0.2
 """Of the samples: imports, caches and the allocator's first arenas."""

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 
 from filters.signals import SIGNAL_TYPES
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
-from pipelines.picture import StoredImage
+from pipelines.fetching.session import FetchSession
 from pipelines.recipe import load_recipe
 from pipelines.score import score_pairs
+from pipelines.selecting.verdicts import apply_rules
 from pipelines.sources import Source, make_rows_table, read_rows
-from pipelines.verdicts import apply_rules
 from pipelines.web.addresses import WEB_PORTS, AddressGuard
 from pipelines.web.settings import FetchSettings
 

@@ -7,10 +7,10 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.decoding.picture import DecodeLimits, StoredImage
+from pipelines.fetching.refused import Refused
 from pipelines.imaging import make_picture
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
-from pipelines.picture import DecodeLimits, StoredImage
-from pipelines.refused import Refused
 
 
 def read_pairs(pictures: Path, captions: Path) -> pa.Table:

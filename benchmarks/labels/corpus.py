@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.filter import Filter
-from pipelines.caption_counts import normalise_captions
 from pipelines.recipe import Recipe, read_recipe
+from pipelines.selecting.caption_counts import normalise_captions
 from tokens.manifest import join_url, read_manifest, read_table
 
 HERE = Path(__file__).parent

@@ -40,8 +40,8 @@ class Pairmill:
         write_tokens(folder, num_rows)
 
     def batches(self, folder: Path, batch_size: int) -> Iterator[Pair]:
-        from model.corpus import TokenCorpus
         from model.data import TokenLoader
+        from model.loading.corpus import TokenCorpus
 
         loader = TokenLoader(TokenCorpus(str(folder)), batch_size, seed=0)
         try:

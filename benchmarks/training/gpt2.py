@@ -47,7 +47,7 @@ class Gpt2(nn.Module):
 
 
 def training_flops(num_layers: int, width: int, length: int, vocabulary: int) -> float:
-    """Operations of one sequence, counted as model/flops.py counts ours."""
+    """Operations of one sequence, counted as model/network/flops.py counts ours."""
     pairs = length * (length + 1) // 2
     forward = num_layers * (24 * length * width**2 + 4 * width * pairs)
     return 3.0 * (forward + 2 * width * length * vocabulary)

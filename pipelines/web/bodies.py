@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.optout import refuse_optout
 from pipelines.web.responses import REDIRECTS, refuse_encoding, refuse_status
 from pipelines.web.robots import MAX_ROBOTS_BYTES

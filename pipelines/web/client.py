@@ -19,7 +19,7 @@ from typing import Any, Self
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.answers import Answer
 from pipelines.web.bodies import read_picture, read_robots_body
 from pipelines.web.fetched import Fetched

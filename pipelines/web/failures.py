@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 
 REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.InvalidURL, "bad_url"),

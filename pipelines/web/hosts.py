@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import islice
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.rates import share_of
 from pipelines.web.settings import FetchSettings
 from pipelines.web.urls import is_literal

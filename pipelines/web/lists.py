@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 
 import fsspec
 
-from pipelines.refused import Refused
-from pipelines.tombstones import Tombstones, hosts_above, read_tombstones
+from pipelines.fetching.refused import Refused
+from pipelines.purging.tombstones import Tombstones, hosts_above, read_tombstones
 from pipelines.web.look_alikes import PDQ, LookAlikes, hash_picture, require_pdqhash
 from pipelines.web.urls import host_name, normal_url
 

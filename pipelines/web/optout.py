@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDictProxy
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.usage import reserved_use
 
 CRAWLER = "pairmill"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAY_PASS = frozenset({408, 429, 500, 502, 503, 504})

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from protego import Protego
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.optout import CRAWLER, MAX_SIGNAL_CHARS
 from pipelines.web.usage import reserved_use
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from yarl import URL
 
+from pipelines.fetching.refused import Refused
 from pipelines.ledger import OK
-from pipelines.refused import Refused
 from pipelines.web.answers import Answer
 from pipelines.web.robots import MAX_ROBOTS_BYTES, Robots, read_robots
 

@@ -18,8 +18,8 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from pipelines.dead_letters import INTERNAL_ERROR, describe_fault
+from pipelines.fetching.refused import BlockedAddress, ContactRequired, Refused
 from pipelines.ledger import OK
-from pipelines.refused import BlockedAddress, ContactRequired, Refused
 from pipelines.web.answers import Answer
 from pipelines.web.failures import never_connected, reason_of
 from pipelines.web.responses import MAY_PASS, retry_after_s

@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from yarl import URL
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings
 

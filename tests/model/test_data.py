@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import order
-from model.batch import Batch
-from model.corpus import TokenCorpus
 from model.data import Position, TokenLoader
-from model.order import RowGroup, epoch_windows
+from model.loading import order
+from model.loading.batch import Batch
+from model.loading.corpus import TokenCorpus
+from model.loading.order import RowGroup, epoch_windows
 from tokens.manifest import MANIFEST_NAME, read_manifest
 
 

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batch import Batch
 from model.config import Loop, Network, Optim, Run
-from model.corpus import TokenCorpus
-from model.distribution import Distribution, World
 from model.evaluate import captions_line, main, measure_gap, measure_losses, other_captions
+from model.loading.batch import Batch
+from model.loading.corpus import TokenCorpus
 from model.run_folder import RunFolder
-from model.trainer import Trainer
+from model.training.distribution import Distribution, World
+from model.training.trainer import Trainer
 from model.transformer import Transformer
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from model.average import Average
 from model.config import Optim
 from model.optim import AdamW, Plateau, clip_gradients, decays, learning_rate
+from model.training.average import Average
 
 OPTIM = Optim(1e-2, warmup_steps=10, weight_decay=0.1)
 

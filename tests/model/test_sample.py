@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from model.drawing import Strip, draw_sheet, wrap
-from model.picture_files import save_png, slug
 from model.sample import main
-from tests.model.sample_runs import train_run
+from model.sampling.drawing import Strip, draw_sheet, wrap
+from model.sampling.picture_files import save_png, slug
+from tests.model.sampling.sample_runs import train_run
 
 
 def test_a_sheet_shows_each_picture_whole_and_its_caption_below() -> None:

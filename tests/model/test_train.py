@@ -7,11 +7,11 @@ import torch
 
 from model import checkpoint
 from model.config import Run
-from model.corpus import TokenCorpus
+from model.loading.corpus import TokenCorpus
 from model.run_folder import RunFolder
 from model.train import main
-from model.trainer import Trainer
-from tests.model.short_run import ALONE, LOOP, NETWORK, OPTIM, train
+from model.training.trainer import Trainer
+from tests.model.training.short_run import ALONE, LOOP, NETWORK, OPTIM, train
 
 
 def test_micro_batches_sum_to_the_gradient_of_the_batch(

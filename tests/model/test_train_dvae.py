@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from model.dvae_config import PAPER_STEPS, PRESETS, DvaeTraining, field_help
-from model.dvae_pictures import Batches, Pictures, load_corpus
-from model.dvae_run import DvaeRun, schedules
+from model.dvae.config import PAPER_STEPS, PRESETS, DvaeTraining, field_help
+from model.dvae.pictures import Batches, Pictures, load_corpus
+from model.dvae.run import DvaeRun, schedules
 from model.train_dvae import SignalWatch, build_parser, main, read_config
 from tokens.dvae import DvaeSizes
 from tokens.dvae_file import read_dvae

@@ -33,6 +33,8 @@ class Words:
         commit_file(self.output(item), lambda sink: None, Written(1))
         progress.advance(1)
         progress.flush()
+        if item.endswith(" leaves"):
+            os.kill(os.getpid(), signal.SIGKILL)  # before it can tell that its share is done
 
 
 def go_wrong(how: str) -> None:

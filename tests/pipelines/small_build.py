@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import fetch_session, steps
+from pipelines import steps
 from pipelines.corpus import Build, settle
+from pipelines.decoding.picture import DecodeLimits, Picture, StoredImage
+from pipelines.fetching import session as fetch_session
 from pipelines.flow import PLANS, cut_sources, run_stage, run_stages
 from pipelines.imaging import make_picture
 from pipelines.options import make_parser
-from pipelines.picture import DecodeLimits, Picture, StoredImage
 from pipelines.steps import ItemRunner, Job
-from tests.pipelines.picture_files import saved, smooth
+from tests.pipelines.inputs.picture_files import saved, smooth
 from tokens.manifest import Manifest
 
 RECIPE = """

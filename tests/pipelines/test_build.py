@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.build import main
+from tests.pipelines.conftest import NUM_PICTURES, Site, build_command, run_build
 from tokens.manifest import kept_pairs, read_manifest
-
-from .conftest import NUM_PICTURES, Site, build_command, run_build
 
 WHOLE_BUILD_S = 300
 

@@ -6,9 +6,8 @@ import pytest
 
 from filters.signals.clip import CLIP_TYPES, EMBEDDINGS
 from tests.filters.signals.clip_models import linear_head, write_head, write_model
+from tests.pipelines.conftest import Site, run_build
 from tokens.manifest import read_manifest, read_table
-
-from .conftest import Site, run_build
 
 RULE = """
 [[select.rules]]

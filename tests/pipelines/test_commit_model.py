@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipelines.collecting import collect
+from pipelines.checking.collecting import collect
 from pipelines.commit import (
     Output,
     Written,

@@ -8,10 +8,10 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from pipelines.beam_job import build_pipeline, job_name
 from pipelines.corpus import Build, Tokenizers
 from pipelines.flow import PLANS
 from pipelines.recipe import load_recipe
+from pipelines.running.beam_job import build_pipeline, job_name
 from pipelines.sources import Source
 from pipelines.steps import Job
 from pipelines.web.settings import FetchSettings

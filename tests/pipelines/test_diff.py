@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.checking.pair_diff import (
+    REPEATED,
+    Decided,
+    count_changes,
+    only_changed,
+    pair_changes,
+)
 from pipelines.commit import Written, commit_table, publish, unit_output
 from pipelines.diff import main
-from pipelines.pair_diff import REPEATED, Decided, count_changes, only_changed, pair_changes
 from tests.pipelines.made_stages import make_build
 from tokens.manifest import Manifest
 

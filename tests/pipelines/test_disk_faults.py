@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.checking.verification import verify_build
 from pipelines.corpus import FOLDERS, Build
-from pipelines.verification import verify_build
 from tests.pipelines.faulty_disk import Ended, FaultyDisk, be_full, end
 from tests.pipelines.small_build import (
     decode_inline,

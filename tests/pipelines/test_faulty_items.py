@@ -10,7 +10,7 @@ import pytest
 from pipelines.commit import current_manifest
 from pipelines.dead_letters import LETTERS_NAME, MAX_TEXT_BYTES
 from pipelines.doors import BuildFailed
-from pipelines.local import LocalEngine
+from pipelines.running.local import LocalEngine
 from tests.pipelines.faulty_work import make_job
 
 STUCK_S = 1.0
@@ -56,6 +56,15 @@ def test_an_item_that_cannot_be_done_is_set_aside_and_the_others_are_finished(
     assert len(letter["fault"].encode()) <= MAX_TEXT_BYTES
     assert "stranger" not in letter["fault"]
     assert sum(worker.process.is_alive() for worker in engine._workers) == 2
+
+
+def test_a_process_that_ends_behind_its_last_item_costs_nothing(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    manifest = engine.run(make_job(tmp_path, ("one leaves", "two leaves", "three")))
+
+    assert manifest.rows == 3
+    assert not (tmp_path / LETTERS_NAME).exists()
 
 
 def test_once_mended_the_item_alone_is_done_and_its_letter_goes(

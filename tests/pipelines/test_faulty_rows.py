@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines import fetch_session, score
+from pipelines import score
 from pipelines.dead_letters import check_faults, describe_fault
-from pipelines.picture import Picture
+from pipelines.decoding.picture import Picture
+from pipelines.fetching import session as fetch_session
 from pipelines.score_faults import FAILURE
 from tests.pipelines.small_build import (
     InlineDecoders,

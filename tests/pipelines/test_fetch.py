@@ -9,13 +9,13 @@ import pytest
 import xxhash
 from PIL import Image
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession, Wanted
+from pipelines.fetching.refused import ContactRequired
+from pipelines.fetching.session import FetchSession, Wanted
 from pipelines.imaging import pixel_hash
 from pipelines.ledger import FETCH_OUTCOMES
 from pipelines.pairs import PAIRS_SCHEMA, make_pair_id
-from pipelines.picture import StoredImage
-from pipelines.refused import ContactRequired
 from pipelines.sources import ROWS_SCHEMA, make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.faultserver import FaultServer, fault_server

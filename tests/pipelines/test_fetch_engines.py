@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
-from pipelines.picture import StoredImage
-from pipelines.source import Row
+from pipelines.fetching.session import FetchSession
+from pipelines.inputs.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.faults import PATHS

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import FetchUnit
-from pipelines.fetch_session import FetchKit
+from pipelines.fetching.session import FetchKit
 from pipelines.flow import tell_hosts
-from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
 from pipelines.sources import Source, cut_rows
 from pipelines.steps import Job, Step

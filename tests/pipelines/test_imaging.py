@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from pipelines.formats import sniff_format
+from pipelines.decoding.formats import sniff_format
+from pipelines.decoding.picture import DecodeLimits
+from pipelines.fetching.refused import Refused
 from pipelines.imaging import Decoded, decode_image, pixel_hash, store_image
-from pipelines.picture import DecodeLimits
-from pipelines.refused import Refused
-from tests.pipelines.picture_files import (
+from tests.pipelines.inputs.picture_files import (
     BLUE,
     GREEN,
     GREY,

@@ -5,9 +5,9 @@ import io
 import pytest
 from PIL import Image
 
+from pipelines.decoding.picture import DecodeLimits, StoredImage
+from pipelines.fetching.refused import Refused
 from pipelines.imaging import make_picture
-from pipelines.picture import DecodeLimits, StoredImage
-from pipelines.refused import Refused
 
 PHOTO_CD_MARK_BYTE = 2048
 PHOTO_CD_PIXELS_BYTE = 96 * 2048

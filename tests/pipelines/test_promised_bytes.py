@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.decoding.picture import DecodeLimits, StoredImage
 from pipelines.fetch import fetch_rows
-from pipelines.fetch_session import FetchSession
+from pipelines.fetching.session import FetchSession
 from pipelines.imaging import make_picture
-from pipelines.picture import DecodeLimits, StoredImage
-from pipelines.source import Row
+from pipelines.inputs.source import Row
 from pipelines.sources import make_rows_table
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.client import Fetched

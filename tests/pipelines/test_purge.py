@@ -12,19 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.corpus import TokenCorpus
-from pipelines import purge_flow
+from model.loading.corpus import TokenCorpus
+from pipelines.checking.verification import verify_build
 from pipelines.commit import hash_file, unit_output
 from pipelines.doors import BadInput
 from pipelines.lock import JOURNAL_NAME, hold_lock
 from pipelines.pairs import make_pair_id
 from pipelines.purge import main
-from pipelines.purge_flow import Purge, purge
-from pipelines.tombstones import TOMBSTONES_NAME, read_tombstones
-from pipelines.verification import verify_build
+from pipelines.purging import flow as purge_flow
+from pipelines.purging.flow import Purge, purge
+from pipelines.purging.tombstones import TOMBSTONES_NAME, read_tombstones
+from tests.pipelines.conftest import NUM_PICTURES, WORDS, Site, run_build
 from tokens.manifest import Manifest, read_manifest, read_table
-
-from .conftest import NUM_PICTURES, WORDS, Site, run_build
 
 FOLDERS = ("rows", "pairs", "signals", "decisions", "tokens")
 GONE = 7
@@ -410,7 +409,7 @@ def test_a_list_that_is_not_there_is_bad_input(
 def test_killed_at_any_instant_it_goes_on_to_the_same_bytes(
     site: Site, corpus: Path, tmp_path: Path, every: int
 ) -> None:
-    command = [sys.executable, "-m", "tests.pipelines.purge_kills", str(corpus)]
+    command = [sys.executable, "-m", "tests.pipelines.purging.purge_kills", str(corpus)]
     command += [write_list(tmp_path, url_of(site, GONE)), str(tmp_path / "scratch"), str(every)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.decoding.picture import StoredImage
 from pipelines.fetch import FetchUnit
-from pipelines.fetch_session import FetchKit
+from pipelines.fetching.retry_units import plan_retry, splice
+from pipelines.fetching.session import FetchKit
 from pipelines.ledger import FETCH_OUTCOMES
-from pipelines.picture import StoredImage
 from pipelines.publishing import Generation, PublishFiles
-from pipelines.retry_units import plan_retry, splice
 from pipelines.sources import Columns, Source, cut_rows
 from pipelines.steps import ItemRunner, Job, Step
 from pipelines.web.addresses import AddressGuard

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.join import KEY
-from pipelines.pair_duplicates import later_rows
 from pipelines.select_pairs import assign_split
-from pipelines.verdicts import apply_rules
+from pipelines.selecting.pair_duplicates import later_rows
+from pipelines.selecting.verdicts import apply_rules
 from tokens.draw import keyed_uniform, keyed_uniforms
 
 

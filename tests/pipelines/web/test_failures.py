@@ -3,7 +3,7 @@ import ssl
 import aiohttp
 import pytest
 
-from pipelines.refused import BlockedAddress
+from pipelines.fetching.refused import BlockedAddress
 from pipelines.web.failures import reason_of
 
 

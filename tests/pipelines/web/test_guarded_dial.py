@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from aiohttp.abc import ResolveResult
 
-from pipelines.refused import ContactRequired
+from pipelines.fetching.refused import ContactRequired
 from pipelines.web.faultserver import FaultServer
 from pipelines.web.settings import FetchSettings
 

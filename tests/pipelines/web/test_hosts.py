@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web import hosts as hosts_module
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.hosts import REST_S, HostGate, HostGates

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.refused import ContactRequired
+from pipelines.fetching.refused import ContactRequired
 from pipelines.web import img2dataset_engine
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.client import Client, Fetched, fetch_many

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from filters.signals.perceptual_hash import perceptual_hash
-from pipelines.refused import Refused
-from pipelines.tombstones import Tombstones, mark_sha256, mark_url, write_tombstones
+from pipelines.fetching.refused import Refused
+from pipelines.purging.tombstones import Tombstones, mark_sha256, mark_url, write_tombstones
 from pipelines.web.lists import Lists, load_lists, load_purge_list
 from tokens.pixels import read_stored
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.optout import MAX_SIGNAL_CHARS, refuse_optout, robots_tag
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

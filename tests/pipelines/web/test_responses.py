@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.responses import refuse_encoding, refuse_status, retry_after_s
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web.robots import MAX_ROBOTS_BYTES, Robots, our_group, read_robots
 
 

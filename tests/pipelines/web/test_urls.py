@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pipelines.refused import Refused
+from pipelines.fetching.refused import Refused
 from pipelines.web import urls as urls_module
 from pipelines.web.addresses import AddressGuard
 from pipelines.web.settings import FetchSettings

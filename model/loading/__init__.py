@@ -1,0 +1,1 @@
+"""Token shards to batches: order, windows, remote parts, mixing, captions tokenised anew."""

@@ -1,0 +1,1 @@
+"""Figures of a trained run: what tokens cost, how drawn pictures compare."""

@@ -1,0 +1,1 @@
+"""What the transformer is made of: attention in pieces and blocks, branches, heads."""

@@ -1,0 +1,1 @@
+"""Pictures from captions: decoding, choosing, guidance, ranking, sheets."""

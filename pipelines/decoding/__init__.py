@@ -1,0 +1,1 @@
+"""A stranger's bytes to pixels, in processes of their own."""

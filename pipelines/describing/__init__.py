@@ -1,0 +1,1 @@
+"""The card and croissant.json of a corpus."""

@@ -1,0 +1,1 @@
+"""Tokens of a build in the formats of other loaders."""

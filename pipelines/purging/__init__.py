@@ -1,0 +1,1 @@
+"""How pairs are taken out of a build for good."""

@@ -1,0 +1,1 @@
+"""How a stage's steps run: this machine's processes, or one Beam pipeline."""
