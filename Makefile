@@ -31,7 +31,8 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed
-	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
+		$(BIN)/python $$script || echo "$$script: not measured, for the reason above"; done
 
 bench-gpu: $(VENV)/installed
 	$(BIN)/python benchmarks/gpu.py
