@@ -13,9 +13,13 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked until now: `fork_server`
 gc.disable()  # an import makes nothing but what stays
 
-import pipelines.fetch  # noqa: E402
-import pipelines.running.bare_beam  # noqa: E402  # before anything else imports Beam, or all of it
+import pipelines.running.bare_beam  # noqa: E402, F401, I001  # before all that imports Beam
+
+import pipelines.fetch  # noqa: E402, F401, I001
 import pipelines.running.worker  # noqa: E402, F401
+import pipelines.score  # noqa: E402, F401
+import pipelines.select_pairs  # noqa: E402, F401
+import pipelines.web.client  # noqa: E402, F401
 from pipelines.running.without_pandas import spare_pandas  # noqa: E402
 
 spare_pandas()

@@ -16,6 +16,7 @@ from pipelines.sources import Source
 from pipelines.steps import Job
 from pipelines.web.settings import FetchSettings
 from tokens.manifest import FileEntry, Manifest
+from tokens.numerics import REFERENCE
 from tokens.sequence import SequenceLayout
 
 NUM_UNITS = 300
@@ -40,7 +41,8 @@ def make_manifest(stage: str) -> Manifest:
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, Job]:
     """All four jobs of one build in a bucket."""
-    details = {"text_tokenizer_sha256": "a", "image_tokenizer_sha256": "b"}
+    hashes = {"text_tokenizer_sha256": "a", "image_tokenizer_sha256": "b"}
+    details = hashes | {"numerics": str(REFERENCE)}
     layout = SequenceLayout(grid_height=16, grid_width=16)
     build = Build(
         directory="gs://bucket/corpus",
@@ -51,7 +53,9 @@ def jobs() -> dict[str, Job]:
         fetch=FetchSettings(contact="me@example.org"),
         fetch_engine="pairmill",
         models={},
-        tokenizers=Tokenizers("gs://bucket/t.json", "gs://bucket/i.safetensors", layout, details),
+        tokenizers=Tokenizers(
+            "gs://bucket/t.json", "gs://bucket/i.safetensors", layout, REFERENCE, details
+        ),
     )
     done = {stage: make_manifest(stage) for stage in ("rows", "fetch", "score", "select")}
     strict = PLANS["select"](replace(build, recipe=load_recipe("strict")), done)

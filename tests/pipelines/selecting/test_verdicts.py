@@ -83,16 +83,16 @@ def test_the_decisions_record_says_what_each_rule_did(tmp_path: Path):
 
 def test_reads_only_the_columns_that_rules_name(tmp_path: Path, monkeypatch):
     read = []
-    original = pq.read_table
 
-    def note(file, columns=None, **options):
-        read.append(columns)
-        return original(file, columns=columns, **options)
+    class Noting(pq.ParquetFile):
+        def read(self, columns=None, **options):
+            read.append(columns)
+            return super().read(columns, **options)
 
     done = write_corpus(
         tmp_path, [[Picture(0)]], {"clip_image_embedding": lambda _: pa.array([[1.0]])}
     )
-    monkeypatch.setattr(pq, "read_table", note)
+    monkeypatch.setattr(pq, "ParquetFile", Noting)
     run(plan(tmp_path, done, {}))
     assert all(columns is not None for columns in read)
     assert {name for columns in read for name in columns} == {
