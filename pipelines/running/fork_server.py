@@ -13,8 +13,11 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 
 PRELOAD = "pipelines.running.preload"
 
@@ -25,6 +28,8 @@ NO_THREADS = {
 """What numpy and pyarrow obey when they are imported. A process with threads must not fork: the
 child has none of them, but the locks that they held. Workers are one to a core as it is."""
 
+FORK_ATTEMPTS, FORK_PAUSE_S = 5, 0.1
+
 context = multiprocessing.get_context("forkserver")
 
 
@@ -34,6 +39,25 @@ def start() -> None:
     resource_tracker.ensure_running()  # which ends with Ctrl-C let through again
     with environment(NO_THREADS), _interrupts_blocked():
         forkserver.ensure_running()
+
+
+def fork(target: Callable[[Connection], None], connection: Connection) -> ForkServerProcess:
+    """A worker that does `target`. The server is started again where somebody has killed it.
+
+    Raises:
+        EOFError, ConnectionError: it ends as often as it is asked.
+    """
+    for left in reversed(range(FORK_ATTEMPTS)):
+        start()
+        process = context.Process(target=target, args=(connection,), daemon=True)
+        try:
+            process.start()
+            break
+        except (EOFError, ConnectionError):  # it is ending just now
+            if not left:
+                raise
+            time.sleep(FORK_PAUSE_S)
+    return process
 
 
 @contextlib.contextmanager

@@ -52,10 +52,8 @@ class Worker:
 
     @classmethod
     def start(cls) -> Self:
-        fork_server.start()  # again, if somebody has killed it
         ours, theirs = fork_server.context.Pipe()
-        process = fork_server.context.Process(target=serve, args=(theirs,), daemon=True)
-        process.start()
+        process = fork_server.fork(serve, theirs)
         theirs.close()
         return cls(process, ours)
 

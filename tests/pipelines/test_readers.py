@@ -51,9 +51,11 @@ def test_polars_reads_a_builds_shards(tokens: Path, group: str) -> None:
 def test_datasets_reads_a_builds_shards(
     tokens: Path, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     datasets = importlib.import_module("datasets")
+    # its variables are read when it is imported, and other tests may have done that
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
     found = datasets.load_dataset(
         "parquet", data_files=files(tokens, group), split="train", cache_dir=str(tmp_path)
     )

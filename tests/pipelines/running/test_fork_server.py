@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing.context import ForkServerProcess
 
 import pytest
 
+from pipelines.running import fork_server
 from pipelines.running.fork_server import NO_THREADS, PRELOAD, _interrupts_blocked, environment
 
 DESCRIBE = f"""
@@ -96,3 +98,25 @@ def interrupts_are_blocked_for_a_child() -> bool:
     status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, check=True).stdout
     (mask,) = (line for line in status.splitlines() if line.startswith(b"SigBlk:"))
     return bool(int(mask.split()[1], 16) & 1 << signal.SIGINT - 1)
+
+
+def test_a_worker_is_asked_for_again_where_the_server_is_just_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[ForkServerProcess] = []
+    tries = fork_server.FORK_ATTEMPTS
+
+    def begin(process: ForkServerProcess) -> None:
+        asked.append(process)
+        if len(asked) < tries:
+            raise [EOFError, ConnectionResetError][len(asked) % 2]
+
+    monkeypatch.setattr(fork_server, "start", lambda: None)
+    monkeypatch.setattr(fork_server, "FORK_PAUSE_S", 0.0)
+    monkeypatch.setattr(ForkServerProcess, "start", begin)
+    ours, _ = fork_server.context.Pipe()
+    assert fork_server.fork(print, ours) is asked[-1]
+    monkeypatch.setattr(fork_server, "FORK_ATTEMPTS", tries - 1)
+    asked.clear()
+    with pytest.raises(EOFError):
+        fork_server.fork(print, ours)
