@@ -26,7 +26,7 @@ from model.loading.pair_stream import PairStream, Places
 from model.loading.prefetch import Background
 from model.loading.recaption import Recaptioner
 
-QUEUED_BATCHES = 4
+QUEUED_BATCHES = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Batch:
         return text, image
 
 
+@functools.cache
 def text_dtype(layout: SequenceLayout) -> npt.DTypeLike:
     """The smaller of uint16 and uint32 that holds every id of a text slot."""
     return code_dtype(layout.text_outputs)

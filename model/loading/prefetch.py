@@ -3,8 +3,6 @@
 All threads are daemons: one that a dead file system holds for ever does not hold the program.
 """
 
-import contextlib
-import queue
 import threading
 import time
 from collections import deque
@@ -53,7 +51,11 @@ def _start(make: Callable[[Request], Item], request: Request) -> Future[Item]:
 
 
 class Background(Generic[Item]):
-    """Runs an iterator in one thread, a few items ahead, and hands its error on."""
+    """Runs an iterator in one thread, some items ahead, and hands its error on.
+
+    Who has to wait is woken when half of the room is filled, or free: to change from one thread to
+    the other costs as much as a small batch.
+    """
 
     def __init__(
         self,
@@ -68,9 +70,11 @@ class Background(Generic[Item]):
             timeout_s: of one item; `get` then raises.
             say_where: what the thread is at, for the message.
         """
-        self._queue: queue.Queue[Item] = queue.Queue(depth)
+        self._ready: deque[Item] = deque()
+        self._depth, self._half = depth, max(1, depth // 2)
+        self._changed = threading.Condition()
         self._timeout_s, self._say_where = timeout_s, say_where
-        self._stopped = threading.Event()
+        self._stopped = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
         self._thread.start()
@@ -83,16 +87,28 @@ class Background(Generic[Item]):
             RuntimeError: the thread is gone without a word.
             Exception: whatever the iterator has raised, each time.
         """
+        with self._changed:
+            if not self._ready:
+                self._wait_for_items()
+            item = self._ready.popleft()
+            if len(self._ready) == self._depth - self._half:
+                self._changed.notify_all()
+        return item
+
+    def _wait_for_items(self) -> None:
+        """Until half of the room is filled, or a moment has passed and there is one."""
         deadline_s = time.monotonic() + self._timeout_s
-        while True:
+        while not self._ready:
             alive = self._thread.is_alive()
-            try:
-                return self._queue.get(timeout=POLL_S if alive else 0.001)
-            except queue.Empty:
+            self._changed.wait_for(self._is_half_filled, POLL_S if alive else 0.0)
+            if not self._ready:
                 self._give_up_if_hopeless(alive, deadline_s)
 
+    def _is_half_filled(self) -> bool:
+        return len(self._ready) >= self._half or self._error is not None
+
     def _give_up_if_hopeless(self, alive: bool, deadline_s: float) -> None:
-        if self._error is not None and not alive:
+        if self._error is not None:
             raise self._error
         if not alive:
             raise RuntimeError(f"the reading thread has died{self._where()}")
@@ -108,23 +124,29 @@ class Background(Generic[Item]):
 
     def close(self) -> None:
         """Stop; a thread that hangs is left behind."""
-        self._stopped.set()
-        with contextlib.suppress(queue.Empty):
-            self._queue.get_nowait()  # room for what the thread is about to put: it goes on at once
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self, items: Iterator[Item]) -> None:
         try:
             for item in items:
                 self._put(item)
-                if self._stopped.is_set():
+                if self._stopped:
                     return
         except BaseException as err:  # raised by get()
-            self._error = err
+            with self._changed:
+                self._error = err
+                self._changed.notify_all()
 
     def _put(self, item: Item) -> None:
-        while not self._stopped.is_set():
-            try:
-                return self._queue.put(item, timeout=POLL_S)
-            except queue.Full:
-                continue
+        with self._changed:
+            if len(self._ready) >= self._depth:
+                self._changed.wait_for(self._has_room)
+            self._ready.append(item)
+            if len(self._ready) >= self._half:
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._ready) <= self._depth - self._half or self._stopped

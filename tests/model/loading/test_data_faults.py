@@ -187,3 +187,17 @@ def test_what_was_read_before_an_error_is_handed_out_and_the_error_stays() -> No
     for _ in range(2):
         with pytest.raises(ValueError, match="bad shard"):
             background.get()
+
+
+def test_one_item_of_a_thread_that_hangs_is_not_kept_back() -> None:
+    """Though less than half of the room is filled."""
+    release = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        release.wait(30)
+
+    background = Background(items(), 16, 30)
+    assert background.get() == 1
+    release.set()
+    background.close()
