@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from pipelines.describing.card_section import CardSection
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 GIVEN = {
     "name": "what the corpus is called",
@@ -49,12 +49,7 @@ def _read_flags(args: argparse.Namespace) -> CardSection:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.card",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("card", __doc__)
     parser.add_argument("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     for name, meaning in GIVEN.items():
         parser.add_argument(f"--{name}", metavar="TEXT", help=meaning)

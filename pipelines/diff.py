@@ -12,7 +12,7 @@ many are kept in both, how many in one alone, and for which reason each of the o
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,12 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.diff",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("diff", __doc__)
     add = parser.add_argument
     add("a", metavar="A", help="a build's folder or a manifest, local or fsspec URL")
     add("b", metavar="B", help="the other one, of the same kind")

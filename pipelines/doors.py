@@ -39,6 +39,19 @@ class HelpWithDefaults(
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+def make_door_parser(
+    name: str, description: str | None, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of `python -m pipelines.<name>`, without a flag yet."""
+    return argparse.ArgumentParser(
+        prog=f"python -m pipelines.{name}",
+        description=description,
+        epilog=epilog,
+        formatter_class=HelpWithDefaults,
+        allow_abbrev=False,
+    )
+
+
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full share of one, a file beyond what `ulimit -f` allows."""
 GOES_ON = "the same command goes on from here"

@@ -10,7 +10,7 @@ recipe must have stored them: [score.clip] with store_embeddings = "fp16".
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,12 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.embeddings",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("embeddings", __doc__)
     add = parser.add_argument
     add("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     add("--out", metavar="FOLDER", required=True, help="an empty folder, local or fsspec URL")

@@ -11,7 +11,7 @@ whole or not at all, and the same command goes on where it was stopped.
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 SHARD_ROWS = 8_192
 
@@ -36,12 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.export",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("export", __doc__)
     add = parser.add_argument
     add("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     add("--format", required=True, choices=("webdataset", "mds"), help="what to write")

@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 HOUR_S = 3600.0
 
@@ -34,12 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.gc",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("gc", __doc__)
     add = parser.add_argument
     add("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     add("--apply", action="store_true", help="remove them; without it they are listed")

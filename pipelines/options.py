@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipelines.doors import BadInput, HelpWithDefaults
+from pipelines.doors import BadInput, make_door_parser
 from pipelines.inputs.dialects import DIALECTS
 
 STAGES = ("fetch", "score", "select", "encode")
@@ -28,13 +28,7 @@ DATAFLOW_NEEDS = {
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
     """The build's own flags; Beam's share the line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.build",
-        description=description,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-        epilog="Any other option goes to Beam.",
-    )
+    parser = make_door_parser("build", description, "Any other option goes to Beam.")
     add = parser.add_argument
     add(
         "--input",

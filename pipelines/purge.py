@@ -12,7 +12,7 @@ and no retry brings it back. Killed at any moment, it goes on when it is run aga
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import HelpWithDefaults, run_door
+from pipelines.doors import make_door_parser, run_door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,12 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.purge",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("purge", __doc__)
     add = parser.add_argument
     add("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     add(

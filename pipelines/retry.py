@@ -11,7 +11,7 @@ takes the new pictures through the stages that follow.
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import HelpWithDefaults, run_door
+from pipelines.doors import make_door_parser, run_door
 from pipelines.options import add_fetch_options, check_beam_options
 
 
@@ -27,13 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.retry",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-        epilog="Any other option goes to Beam.",
-    )
+    parser = make_door_parser("retry", __doc__, "Any other option goes to Beam.")
     parser.add_argument("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     add_fetch_options(parser)
     return parser

@@ -10,7 +10,7 @@ where its checksum tells. Files that no manifest names are listed: readers do no
 import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,12 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.verify",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("verify", __doc__)
     parser.add_argument("directory", metavar="DIR", help="a build's folder, local or fsspec URL")
     parser.add_argument("--threads", type=int, default=4, help="files that are read at a time")
     return parser

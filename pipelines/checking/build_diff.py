@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 
-import fsspec
 import pyarrow.parquet as pq
 
 from pipelines.checking.manifest_diff import describe_recipe, describe_stage
@@ -16,7 +15,9 @@ from pipelines.checking.pair_diff import (
     pair_changes,
 )
 from pipelines.checking.verification import STAGES
-from tokens.manifest import KEPT, Manifest, join_url, read_manifest
+from pipelines.commit import current_manifest
+from tokens.manifest import KEPT, Manifest, join_url, read_manifest_file
+from tokens.put import open_whole
 
 SAME = "nothing differs"
 ABSENT = "not there"
@@ -44,12 +45,6 @@ def describe_builds(a: str, b: str, pairs_file: str | None = None) -> Iterator[s
         yield line
     if empty:
         yield SAME
-
-
-def read_manifest_file(url: str) -> Manifest:
-    """A manifest by its own name, an older generation's too."""
-    with fsspec.open(url, "rb") as file:
-        return Manifest.from_json(file.read().decode(errors="replace"), url)
 
 
 def describe_manifests(a: Manifest, b: Manifest) -> Iterator[str]:
@@ -81,10 +76,8 @@ def _decided(folder: str, stages: Mapping[str, Manifest]) -> Decided:
 
 def _read_stages(folder: str) -> dict[str, Manifest]:
     """The manifests of a build's finished stages, in their order."""
-    stages = {}
-    for stage in STAGES:
-        with suppress(FileNotFoundError):
-            stages[stage] = read_manifest(join_url(folder, stage))
+    found = {stage: current_manifest(join_url(folder, stage)) for stage in STAGES}
+    stages = {stage: manifest for stage, manifest in found.items() if manifest is not None}
     if not stages:
         raise FileNotFoundError(f"{folder} holds no finished stage: give a build's --output")
     return stages
@@ -106,11 +99,8 @@ def _describe_pairs(a: Decided, b: Decided, pairs_file: str | None) -> Iterator[
 @contextmanager
 def _open_list(url: str) -> Iterator[pq.ParquetWriter]:
     """A Parquet file that has its name when it is whole."""
-    filesystem, path = fsspec.url_to_fs(url)
-    part = f"{path}.part"
-    with filesystem.open(part, "wb") as file, pq.ParquetWriter(file, PAIR_CHANGES_SCHEMA) as writer:
+    with open_whole(url) as file, pq.ParquetWriter(file, PAIR_CHANGES_SCHEMA) as writer:
         yield writer
-    filesystem.mv(part, path)
 
 
 def _describe_changes(counts: Counter[tuple[str | None, str | None]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ Readers open what a manifest names and nothing else, so what is besides does no 
 room, and somebody may wonder what it is.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 
 import fsspec
 
+from pipelines.commit import current_manifest
 from pipelines.join import join_folder
 from pipelines.shuffle import run_folder
 from tokens.bundled import IMAGE_FILE, TEXT_FILE
-from tokens.manifest import MANIFEST_NAME, FileEntry, Manifest, join_url, read_manifest
+from tokens.manifest import MANIFEST_NAME, FileEntry, Manifest, join_url, read_manifest_file
 
 STALE, UNPUBLISHED, TEMPORARY, FOREIGN = "stale", "unpublished", "temporary", "foreign"
 MEANINGS = {
@@ -68,9 +70,8 @@ def take_inventory(folder: str) -> Inventory | None:
     Raises:
         ValueError: a manifest is there and is none.
     """
-    try:
-        manifest = read_manifest(folder)
-    except FileNotFoundError:
+    manifest = current_manifest(folder)
+    if manifest is None:
         return None
     older = tuple(_read_older(folder, manifest.generation))
     current, earlier = _names(manifest), frozenset().union(*map(_names, older))
@@ -127,11 +128,9 @@ def _copies(manifest: Manifest) -> dict[str, str]:
 
 
 def _read_older(folder: str, generation: int) -> Iterator[Manifest]:
-    filesystem, path = fsspec.url_to_fs(folder)
     for number in range(generation - 1, 0, -1):
-        name = f"{path}/manifest-{number}.json"
-        if filesystem.exists(name):
-            yield Manifest.from_json(filesystem.cat_file(name).decode(), name)
+        with contextlib.suppress(FileNotFoundError):
+            yield read_manifest_file(join_url(folder, f"manifest-{number}.json"))
 
 
 def _modified(details: Mapping[str, Any]) -> float | None:

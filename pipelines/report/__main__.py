@@ -5,20 +5,14 @@
 `pipelines.build` does it at its end. A build that stopped early gives a report of what is there.
 """
 
-import argparse
 from collections.abc import Sequence
 
-from pipelines.doors import BadInput, HelpWithDefaults, run_door
+from pipelines.doors import BadInput, make_door_parser, run_door
 from pipelines.report import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.report",
-        description=__doc__,
-        formatter_class=HelpWithDefaults,
-        allow_abbrev=False,
-    )
+    parser = make_door_parser("report", __doc__)
     parser.add_argument("directory", metavar="DIR", help="a build's output folder, or fsspec URL")
     args = parser.parse_args(argv)
 

@@ -113,14 +113,25 @@ def read_manifest(folder: str) -> Manifest:
         ValueError: the file is there and is not a manifest.
     """
     url = join_url(folder, MANIFEST_NAME)
-    filesystem, path = fsspec.url_to_fs(url)
     try:
-        text = filesystem.cat_file(path).decode()
+        return read_manifest_file(url)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{url} is not there: the stage has not finished in that folder; "
             "run pipelines.build on it"
         ) from None
+
+
+def read_manifest_file(url: str) -> Manifest:
+    """A manifest by its own name, an earlier generation's too.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is there and is not a manifest.
+    """
+    filesystem, path = fsspec.url_to_fs(url)
+    try:
+        text = filesystem.cat_file(path).decode()
     except UnicodeDecodeError as err:
         raise ValueError(f"{url} is not a pairmill manifest ({err})") from err
     return Manifest.from_json(text, url)
