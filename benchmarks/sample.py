@@ -11,8 +11,8 @@ On a CPU: the same width, depth, slots, codes and batch for both, random weights
 depend on them), codes without decoding to pixels. Ours has the paper's masks, as it is trained;
 the peer its default, dense causal attention, token shift and rotary positions. What it calls
 cached generation forgets its cache at the default scale, so it is measured mended, too
-(sampling/peer.py). Rounds alternate; medians. Where other work shares the machine, CPU seconds say
-more than those of the wall clock.
+(dalle_pytorch_peer/sample.py). Rounds alternate; medians. Where other work shares the machine, CPU
+seconds say more than those of the wall clock.
 
 On a GPU (`--gpu`): seconds per picture of 1,024 codes at batch 1 and pictures per second at batch
 64, bf16, after the step has been compiled and captured, with the share of the memory's bandwidth
@@ -22,12 +22,11 @@ that reading weights and allowed keys once per code comes to.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
+from beside.dalle_pytorch import ask, make_layout, make_parser, start_peer, summarise
 
 from model.config import PRESETS, Network
 from model.sampling.choosing import draw_uniforms
@@ -35,8 +34,6 @@ from model.sampling.generation import Choice, Generator
 from model.transformer import Transformer
 from tokens.sequence import SequenceLayout
 
-PEER = Path(__file__).parent / "sampling" / "peer.py"
-PEER_FLAGS = ("layers", "width", "text_slots", "grid", "image_vocabulary", "batch", "threads")
 GPU_ROUNDS = 5
 
 
@@ -58,19 +55,14 @@ def draw_once(generator: Generator) -> dict[str, float]:
 
 
 def on_cpu(args: argparse.Namespace) -> dict[str, object]:
-    layout = SequenceLayout(
-        text_slots=args.text_slots,
-        grid_height=args.grid,
-        grid_width=args.grid,
-        image_vocab_size=args.image_vocabulary,
-    )
+    layout = make_layout(args)
     generator = make_generator(Network(args.layers, args.width), layout, args.batch)
     times: dict[str, list[dict[str, float]]] = {"pairmill": [], "cached": [], "published": []}
     draw_once(generator)
     if args.peer_python is None:
         times["pairmill"] = [draw_once(generator) for _ in range(args.rounds)]
         return summarise(times)
-    with start_peer(args) as peer:
+    with start_peer(args, "sample.py") as peer:
         ask(peer, "cached")
         for number in range(args.rounds):
             times["pairmill"].append(draw_once(generator))
@@ -79,40 +71,6 @@ def on_cpu(args: argparse.Namespace) -> dict[str, object]:
                 times["published"].append(ask(peer, "published"))
         peer.stdin.close()
     return summarise(times)
-
-
-def start_peer(args: argparse.Namespace) -> subprocess.Popen[str]:
-    flags = [item for name in PEER_FLAGS for item in (f"--{name}", str(getattr(args, name)))]
-    command = [args.peer_python, "-W", "ignore", str(PEER), *flags]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
-
-
-def ask(peer: subprocess.Popen[str], kind: str) -> dict[str, float]:
-    peer.stdin.write(f"{kind}\n")
-    line = peer.stdout.readline()
-    if not line:
-        raise RuntimeError(f"{PEER} ended; what it said stands above")
-    return dict(json.loads(line))
-
-
-def summarise(times: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """Medians of seconds per batch, and how many times as long each of the others takes."""
-    found: dict[str, object] = {}
-    for clock in ("cpu", "wall"):
-        medians = {
-            name: statistics.median(round_[clock] for round_ in rounds)
-            for name, rounds in times.items()
-            if rounds
-        }
-        found[f"{clock}_s"] = {name: round(value, 3) for name, value in medians.items()}
-        found[f"{clock}_ratio"] = {
-            name: round(value / medians["pairmill"], 2)
-            for name, value in medians.items()
-            if name != "pairmill"
-        }
-    return found
 
 
 def on_gpu() -> dict[str, object]:
@@ -144,20 +102,12 @@ def bytes_per_code(generator: Generator) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Sampling speed beside DALLE-pytorch's, or on a GPU.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = make_parser(
+        "Sampling speed beside DALLE-pytorch's, or on a GPU.",
+        "of an environment with dalle-pytorch; default: ours alone",
+        image_vocabulary=1024,
     )
     add = parser.add_argument
-    add("--peer_python", help="of an environment with dalle-pytorch; default: ours alone")
-    add("--gpu", action="store_true", help="measure ours on a CUDA device instead")
-    add("--layers", type=int, default=4, help="those of the preset tiny")
-    add("--width", type=int, default=192, help="those of the preset tiny")
-    add("--text_slots", type=int, default=64, help="caption slots")
-    add("--grid", type=int, default=16, help="rows and columns of codes")
-    add("--image_vocabulary", type=int, default=1024, help="codes that there are")
-    add("--batch", type=int, default=16, help="pictures at a time")
-    add("--threads", type=int, default=1, help="of torch, in both")
     add("--rounds", type=int, default=5, help="of ours and of the mended peer")
     add("--published_rounds", type=int, default=0, help="of the peer as published, minutes each")
     args = parser.parse_args()

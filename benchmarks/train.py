@@ -24,18 +24,16 @@ same size as nanoGPT has it (training/gpt2.py; its operations counted likewise).
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from sample import ask, summarise
+from beside.dalle_pytorch import ask, make_layout, make_parser, start_peer, summarise
 from torch import Tensor
 from training import gpt2
 
@@ -46,17 +44,6 @@ from model.training.precision import make_precision
 from model.transformer import IMAGE_WEIGHT, TEXT_WEIGHT, Transformer
 from tokens.sequence import SequenceLayout, lay_out_text
 
-PEER = Path(__file__).parent / "training" / "peer.py"
-PEER_FLAGS = (
-    "layers",
-    "width",
-    "text_slots",
-    "grid",
-    "image_vocabulary",
-    "batch",
-    "threads",
-    "steps",
-)
 MICRO_BATCH = {"small": 64, "medium": 32, "large": 16}
 GPU_STEPS = 20
 
@@ -93,12 +80,7 @@ def draw_tokens(layout: SequenceLayout, rows: int) -> tuple[np.ndarray, np.ndarr
 
 
 def on_cpu(args: argparse.Namespace) -> dict[str, object]:
-    layout = SequenceLayout(
-        text_slots=args.text_slots,
-        grid_height=args.grid,
-        grid_width=args.grid,
-        image_vocab_size=args.image_vocabulary,
-    )
+    layout = make_layout(args)
     text, image = draw_tokens(layout, args.batch * args.steps)
     network = replace(PRESETS["tiny"].network, num_layers=args.layers, width=args.width)
     kinds = {"pairmill": network, "all pads": replace(network, counted_pads="all")}
@@ -113,7 +95,8 @@ def on_cpu(args: argparse.Namespace) -> dict[str, object]:
         batches = list(
             cut(torch.from_numpy(stored["text"]), torch.from_numpy(stored["image"]), args.batch)
         )
-        with start_peer(args, tokens.name) as peer:
+        more = ("--steps", str(args.steps), "--tokens", tokens.name)
+        with start_peer(args, "train.py", *more) as peer:
             rounds: dict[str, Callable[[], dict[str, float]]] = {
                 **{name: lambda step=step: timed(step, batches) for name, step in steps.items()},
                 **{
@@ -139,14 +122,6 @@ def timed(step: Callable[[Tensor, Tensor], None], batches: list[tuple[Tensor, Te
     for text, image in batches:
         step(text, image)
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-
-
-def start_peer(args: argparse.Namespace, tokens: str) -> subprocess.Popen[str]:
-    flags = [item for name in PEER_FLAGS for item in (f"--{name}", str(getattr(args, name)))]
-    command = [args.peer_python, "-W", "ignore", str(PEER), *flags, "--tokens", tokens]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
 
 
 def on_gpu() -> dict[str, object]:
@@ -216,20 +191,12 @@ def seconds(step: Callable[[], None], device: torch.device, rounds: int = 5) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Training speed beside DALLE-pytorch's, or on a GPU.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = make_parser(
+        "Training speed beside DALLE-pytorch's, or on a GPU.",
+        "the interpreter of an environment with dalle-pytorch",
+        image_vocabulary=8192,
     )
     add = parser.add_argument
-    add("--peer_python", help="the interpreter of an environment with dalle-pytorch")
-    add("--gpu", action="store_true", help="measure MFU on a CUDA device instead")
-    add("--layers", type=int, default=4, help="those of the preset tiny")
-    add("--width", type=int, default=192, help="those of the preset tiny")
-    add("--text_slots", type=int, default=64, help="caption slots")
-    add("--grid", type=int, default=16, help="rows and columns of codes")
-    add("--image_vocabulary", type=int, default=8192, help="codes that there are")
-    add("--batch", type=int, default=16, help="pairs per step")
-    add("--threads", type=int, default=1, help="of torch, in both")
     add("--steps", type=int, default=2, help="per round")
     add("--rounds", type=int, default=5, help="of each program, in turn")
     args = parser.parse_args()
